@@ -1,0 +1,1 @@
+"""The rules of a room: pure, synchronous; time, ids and entropy are passed in."""

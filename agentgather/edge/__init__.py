@@ -1,0 +1,1 @@
+"""HTTP under Trio: hypercorn, hardened and fast. Knows no room."""

@@ -1,0 +1,1 @@
+"""A room over HTTP. Knows no tunnel."""

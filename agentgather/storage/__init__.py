@@ -1,0 +1,1 @@
+"""Durable and back. Knows no network."""

@@ -1,0 +1,1 @@
+"""What crosses a process boundary: records, requests, answers, limits, codes. No I/O."""
