@@ -1,0 +1,105 @@
+"""Request bodies: bounded, on time, strict JSON, or refused before they are parsed."""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, TypeVar
+
+import msgspec
+import trio
+
+from agentgather.wire.errors import Rejected
+from agentgather.wire.limits import BODY_SECONDS, MAX_BODY_BYTES
+
+Receive = Callable[[], Awaitable[Any]]
+T = TypeVar("T")
+
+_FIELD: Final = re.compile(r"`\$\.([a-z_]+)")
+
+
+class ClientLeft(Exception):
+    """The peer closed the connection before its request was whole. Nobody reads an answer."""
+
+
+async def read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
+    """Read a whole JSON body; b"" where there is none.
+
+    Raises:
+        Rejected: ``unsupported_media_type``, ``body_too_large``, ``body_timeout``.
+        ClientLeft: the peer went away.
+
+    """
+    length = headers.get(b"content-length", b"0")
+    if length != b"0" or b"transfer-encoding" in headers:
+        if b"content-encoding" in headers:
+            raise Rejected("unsupported_media_type", "send the body without Content-Encoding")
+        if not _is_json(headers.get(b"content-type", b"")):
+            raise Rejected(
+                "unsupported_media_type", "send the body with Content-Type: application/json"
+            )
+        if int(length) > MAX_BODY_BYTES:
+            raise Rejected("body_too_large")
+    chunks: list[bytes] = []
+    size = 0
+    with trio.move_on_after(BODY_SECONDS) as deadline:
+        while True:
+            event = await receive()
+            if event["type"] == "http.disconnect":
+                raise ClientLeft
+            chunk = event.get("body", b"")
+            size += len(chunk)
+            if size > MAX_BODY_BYTES:
+                raise Rejected("body_too_large")
+            chunks.append(chunk)
+            if not event.get("more_body", False):
+                break
+    if deadline.cancelled_caught:
+        raise Rejected("body_timeout")
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _is_json(content_type: bytes) -> bool:
+    media, _, parameters = content_type.partition(b";")
+    if media.strip().lower() != b"application/json":
+        return False
+    charset = parameters.strip().lower().replace(b'"', b"")
+    return charset in (b"", b"charset=utf-8")
+
+
+def decode_body(
+    decoder: msgspec.json.Decoder[T], body: bytes, field_codes: Mapping[str, str]
+) -> T:
+    """Read a body as what the endpoint takes.
+
+    ``field_codes`` names the code for a bad value of a field; a body that is not an
+    object, and a field without a code, are ``invalid_body`` or what ``""`` names.
+
+    Raises:
+        Rejected: ``invalid_json`` or the field's code. The text names the field and the
+            type that was wanted, never the value.
+
+    """
+    try:
+        # The decoder skips unknown fields without looking at their bytes.
+        body.decode("utf-8")
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        _check_syntax(body)
+        text = str(error)
+        field = _FIELD.search(text)
+        if field is not None:
+            code = field_codes.get(field[1], "invalid_body")
+        elif text.startswith("Object missing"):
+            code = field_codes.get("", "invalid_body")
+        else:
+            code = "invalid_body"
+        raise Rejected(code, text) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise Rejected("invalid_json") from None
+
+
+def _check_syntax(body: bytes) -> None:
+    # A type error is found before the syntax behind it. What is no JSON is called so.
+    try:
+        msgspec.json.decode(body, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError):
+        raise Rejected("invalid_json") from None
