@@ -1,0 +1,62 @@
+"""Text as the room counts and shows it: length, blankness, what a reader can't see."""
+
+import re
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+_NOT_BMP: Final = re.compile("[\U00010000-\U0010ffff]")
+
+# What is drawn as nothing, or changes what is drawn around it: C0 and C1 controls but
+# tab and line ends, soft hyphen, zero-width and bidi controls, invisible operators, the
+# byte-order mark, variation selectors, and the tag block, which spells whole sentences.
+# Sources: Unicode 15 general category Cf, UTS 39 section 3, UAX 9.
+HIDDEN: Final = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5"
+    "\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0e\ufeff\uffa0"
+    "\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+
+
+class Moment(NamedTuple):
+    """Now, in both clocks: ``monotonic`` seconds for durations, ``wall_ms`` for display."""
+
+    monotonic: float
+    wall_ms: int
+
+    def text(self) -> str:
+        """Give ``YYYY-MM-DDTHH:MM:SS.mmmZ``."""
+        return format_time(self.wall_ms)
+
+
+def format_time(wall_ms: int) -> str:
+    """Give milliseconds since 1970 as ``YYYY-MM-DDTHH:MM:SS.mmmZ``."""
+    seconds, milliseconds = divmod(wall_ms, 1000)
+    when = datetime.fromtimestamp(seconds, UTC)
+    return f"{when:%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z"
+
+
+def parse_time(text: str) -> int | None:
+    """Give the milliseconds since 1970 of an ISO 8601 time with a zone; None if it is none."""
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if when.tzinfo is None:
+        return None
+    return round(when.timestamp() * 1000)
+
+
+def utf16_units(text: str) -> int:
+    """Count UTF-16 code units, which is how JavaScript and the limits count."""
+    # isascii() is O(1) and true of most messages.
+    return len(text) if text.isascii() else len(text) + len(_NOT_BMP.findall(text))
+
+
+def is_blank(text: str) -> bool:
+    """Say whether there is nothing in the text to read."""
+    return not text.strip("\ufeff\u200b\u2060\x00 \t\r\n").strip()
+
+
+def has_hidden(text: str) -> bool:
+    """Say whether the text holds characters that a reader cannot see."""
+    return HIDDEN.search(text) is not None
