@@ -50,8 +50,10 @@ _LOOKS_LIKE: Final = str.maketrans(
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
-def parse_display_name(text: str) -> str:
+def parse_display_name(text: str, *, own_alias: str) -> str:
     """Trim a display name and collapse its inner space.
+
+    Everybody may be called by their own alias, so a host ``host`` may be ``Host``.
 
     Raises:
         Rejected: ``invalid_display_name`` or ``reserved_name``.
@@ -64,7 +66,7 @@ def parse_display_name(text: str) -> str:
         raise Rejected("invalid_display_name")
     if not skeleton(name):
         raise Rejected("invalid_display_name", "a name needs a letter, digit or symbol")
-    if skeleton(name) in _RESERVED:
+    if skeleton(name) in _RESERVED - {skeleton(own_alias)}:
         raise Rejected("reserved_name")
     return name
 

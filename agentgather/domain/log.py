@@ -100,12 +100,12 @@ class Log:
         del self._pending[:count]
         return aliases, everybody
 
-    def retract(self) -> None:
-        """Take back the newest record, which could not be stored."""
+    def retract(self) -> bytes:
+        """Take back the newest record, which could not be stored, and give its bytes."""
         assert self._pending, "what is visible is durable"
         self._pending.pop()
-        self._entries.pop()
         self._tops.pop()
+        return self._entries.pop()
 
     def concerns(self, alias: str, since_id: int) -> bool:
         """Say whether a visible record past ``since_id`` addresses ``alias`` or everybody."""
@@ -139,6 +139,12 @@ class Log:
         page = self._cached[1]
         has_more = end < self._visible
         return page if page.has_more == has_more else page._replace(has_more=has_more)
+
+    def records_after(self, since_id: int, limit: int) -> list[tuple[int, bytes]]:
+        """Give the records of :meth:`page_after` one by one, each with its cursor."""
+        start = bisect_right(self._tops, since_id, 0, self._visible)
+        end = self._end_of_page(start, limit)
+        return list(zip(self._tops[start:end], self._entries[start:end], strict=True))
 
     def page_before(self, before_id: int, limit: int) -> tuple[Raw, bool]:
         """Give the last records below an id, oldest first, and whether there are earlier ones."""

@@ -4,7 +4,7 @@ Nothing can run between a check and the change that it allows. A decision return
 to be stored; ``server.live_room`` stages it, and takes it back if the disk refuses.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -16,8 +16,14 @@ from agentgather.domain.text import Moment, has_hidden, is_blank, parse_time, ut
 from agentgather.wire.api import Brief, MessageDraft
 from agentgather.wire.errors import Rejected
 from agentgather.wire.limits import MAX_BRIEF_UNITS, MAX_NOTICES, MAX_TEXT_UNITS
-from agentgather.wire.names import MESSAGE_TYPES, SYSTEM, AttendancePolicy
-from agentgather.wire.records import Message, Participant, RoomState, encode_message
+from agentgather.wire.names import MESSAGE_TYPES, SYSTEM, AttendancePolicy, RoomStatus
+from agentgather.wire.records import (
+    Message,
+    Participant,
+    RoomState,
+    decode_message,
+    encode_message,
+)
 
 CLOSED_LINE: Final = "room closed"
 # The older program writes this where a room's time ran out.
@@ -25,6 +31,15 @@ _CLOSED_LINES: Final = frozenset({CLOSED_LINE, "room closed by ttl"})
 # System lines that concern everybody: a wait `for=me` wakes for them.
 _BRIEF_LINE: Final = "Room brief updated to v"
 _POLICY_LINE: Final = "Attendance policy set to "
+
+
+class Mark(NamedTuple):
+    """What :meth:`Room.retract` needs to take back one record."""
+
+    guard: tuple[int, int]
+    client_messages: int
+    notices: int
+    closed_line_written: bool
 
 
 class Room:
@@ -41,6 +56,9 @@ class Room:
         self.client_messages = 0
         self.notices = 0
         self.closed_line_written = False
+        self.expired = False
+        self.here: dict[str, bool] = {}
+        """By alias: whether the last notice said that it joined, or that it left."""
         self._max_messages = max_messages
         self._keys: dict[tuple[str, str], int] = {}
 
@@ -49,11 +67,18 @@ class Room:
         """Take in one record of the log, in the log's order."""
         self.apply(message, entry)
         self.log.publish(1)
+        if self.closed_line_written:
+            self.state.status = "closed"
+
+    @property
+    def status(self) -> RoomStatus:
+        """``closed`` from the moment that the host closed the room or its time ran out."""
+        return "closed" if self.expired else self.state.status
 
     @property
     def is_closed(self) -> bool:
         """Whether the room takes no more posts."""
-        return self.state.status == "closed"
+        return self.status == "closed"
 
     def expires_ms(self) -> int | None:
         """When the room ends by itself, in wall milliseconds; None if never."""
@@ -178,26 +203,34 @@ class Room:
         return entry
 
     def _apply_system(self, message: Message) -> None:
-        if is_notice(message.text):
+        text = message.text
+        if is_notice(text):
             self.notices += 1
-        elif message.text in _CLOSED_LINES:
+            alias, _, what = text.rpartition(" ")
+            self.here[alias] = what == "joined"
+        elif text in _CLOSED_LINES:
             self.closed_line_written = True
-        elif message.text == REARMED:
+        elif text == REARMED:
             self.guard.reset()
 
-    def retract(self, message: Message, guard: tuple[int, int]) -> None:
-        """Take back the newest record; ``guard`` is the loop guard's state before it."""
-        self.log.retract()
-        self.guard.restore(guard)
-        if message.type == SYSTEM:
-            if is_notice(message.text):
-                self.notices -= 1
-            elif message.text in _CLOSED_LINES:
-                self.closed_line_written = False
-            return
-        self.client_messages -= 1
-        if message.client_msg_id is not None:
+    def mark(self) -> Mark:
+        """Give the state that :meth:`retract` goes back to, before :meth:`apply`."""
+        return Mark(
+            self.guard.snapshot(), self.client_messages, self.notices, self.closed_line_written
+        )
+
+    def retract(self, mark: Mark) -> None:
+        """Take back the newest record, which could not be stored."""
+        message = decode_message(self.log.retract())
+        self.guard.restore(mark.guard)
+        if message.client_msg_id is not None and self.client_messages > mark.client_messages:
             self._keys.pop((message.sender, message.client_msg_id), None)
+        if self.notices > mark.notices:
+            # The next notice is written in any case, which is better than one too few.
+            self.here.pop(message.text.rpartition(" ")[0], None)
+        self.client_messages = mark.client_messages
+        self.notices = mark.notices
+        self.closed_line_written = mark.closed_line_written
 
     @property
     def takes_notices(self) -> bool:
@@ -255,6 +288,16 @@ def brief_line(version: int) -> str:
 def policy_line(policy: str) -> str:
     """Give the system line of another attendance policy."""
     return f"{_POLICY_LINE}{policy}"
+
+
+def joined_line(alias: str) -> str:
+    """Give the system line of somebody who came."""
+    return f"{alias} joined"
+
+
+def left_line(alias: str) -> str:
+    """Give the system line of somebody who went."""
+    return f"{alias} left"
 
 
 def is_notice(text: str) -> bool:

@@ -116,6 +116,10 @@ class Served:
             return f"http://{host.lower()}"
         raise Rejected("insecure_remote", _INSECURE)
 
+    def advertised(self, base_url: str) -> str:
+        """Give the base URL for somebody who may be elsewhere; the caller's own if none is."""
+        return self.public_urls[0] if self.public_urls else base_url
+
     def strip_prefix(self, path: str) -> str:
         """Take away the path prefix of a public URL whose proxy left it on."""
         for prefix in self._prefixes:

@@ -1,0 +1,1 @@
+"""What each endpoint does, in the order: decide, wait until durable, answer."""

@@ -1,0 +1,114 @@
+"""GET /events: the same log as server-sent events, on the same cursor.
+
+    event: status      at the start, and when the room's own facts change
+    event: message     one per record; its id is the cursor to resume from
+    event: heartbeat   every 15 s of silence
+    event: closed      the stream is over for good; the reason is in it
+
+A stream that ends without ``closed`` ended by accident or for a restart: connect again
+with ``Last-Event-ID``. Nothing is buffered: a page of records is written, and the next one
+only when the peer has taken it.
+"""
+
+from agentgather.edge.answers import EVENT_STREAM, NO_STORE, SECURITY_HEADERS, Answer
+from agentgather.edge.queries import integer
+from agentgather.server.handlers.waits import hold_wait, parse_for
+from agentgather.server.visits import Visit
+from agentgather.wire.api import ClosedEvent, HeartbeatEvent, StatusEvent, encode
+from agentgather.wire.errors import Rejected
+from agentgather.wire.limits import HEARTBEAT_SECONDS, MAX_PAGE_MESSAGES
+
+_HEADERS = [(b"content-type", EVENT_STREAM), *SECURITY_HEADERS, NO_STORE]
+
+
+async def get_events(visit: Visit) -> Answer | None:
+    """Stream the log past a cursor until the room closes, the seat ends or the client leaves."""
+    visit.check_participant()
+    parameters = dict(visit.parameters)
+    if visit.last_event_id is not None:
+        # A browser repeats the first URL when it reconnects, and says here how far it got.
+        parameters["since_id"] = visit.last_event_id
+    since_id = integer(parameters, "since_id", 0, code="invalid_since_id")
+    for_me = parse_for(visit)
+    live, alias = visit.live, visit.seat.alias
+    if visit.method == "HEAD":
+        return Answer(200, b"", EVENT_STREAM)
+    live.check_wait_limit(alias)
+    live.attend(visit.seat, visit.now)
+    with live.hub.seat(alias, for_me=for_me) as waiter:
+        live.presence.hold(alias)
+        try:
+            await visit.send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+            shown: StatusEvent | None = None
+            while True:
+                live.hub.rearm(waiter)
+                end = _end_reason(visit)
+                chunks: list[bytes] = []
+                status = _status(visit)
+                if status != shown:
+                    chunks.append(_event("status", encode(status)))
+                    shown = status
+                if end != "participant_removed" and end != "token_replaced":
+                    since_id, records = _records(visit, since_id, for_me=for_me and end is None)
+                    if records:
+                        await _write(visit, b"".join([*chunks, *records]), more=True)
+                        continue
+                if end is not None:
+                    chunks.append(_event("closed", encode(ClosedEvent(reason=end))))
+                if chunks:
+                    await _write(visit, b"".join(chunks), more=end is None)
+                if end is not None:
+                    return None
+                if live.hub.released:
+                    break
+                if waiter.woken:
+                    continue
+                if not await hold_wait(visit.receive, waiter, HEARTBEAT_SECONDS):
+                    return None
+                if not waiter.woken:
+                    beat = encode(HeartbeatEvent(next_since_id=since_id))
+                    await _write(visit, _event("heartbeat", beat), more=True)
+            await _write(visit, b"", more=False)
+            return None
+        finally:
+            live.presence.release(alias, visit.now)
+
+
+def _end_reason(visit: Visit) -> str | None:
+    try:
+        seat = visit.live.authenticate(visit.token, visit.now)
+    except Rejected:
+        return "token_replaced"
+    if seat.removed_at is not None:
+        return "participant_removed"
+    return "room_closed" if visit.live.is_settled_closed else None
+
+
+def _records(visit: Visit, since_id: int, *, for_me: bool) -> tuple[int, list[bytes]]:
+    log = visit.live.room.log
+    if for_me and not log.concerns(visit.seat.alias, since_id):
+        return since_id, []
+    records = log.records_after(since_id, MAX_PAGE_MESSAGES)
+    if not records:
+        return min(since_id, log.head), []
+    events = [b"id: %d\nevent: message\ndata: %b\n\n" % record for record in records]
+    return records[-1][0], events
+
+
+def _status(visit: Visit) -> StatusEvent:
+    room = visit.live.room
+    return StatusEvent(
+        room=room.state.id,
+        room_status="closed" if visit.live.is_settled_closed else "open",
+        brief_version=room.state.brief_version,
+        attendance_policy=room.state.attendance_policy,
+        roster_version=room.roster.version,
+    )
+
+
+def _event(name: str, data: bytes) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (name.encode(), data)
+
+
+async def _write(visit: Visit, body: bytes, *, more: bool) -> None:
+    await visit.send({"type": "http.response.body", "body": body, "more_body": more})

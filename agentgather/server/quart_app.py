@@ -1,0 +1,76 @@
+"""The endpoints that quart serves: pages, seats, the host's controls.
+
+The checks are done and the body is read before quart sees a request, so it has nothing
+to parse, to bound or to refuse.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from quart import Response, request
+from quart_trio import QuartTrio
+
+from agentgather.edge.answers import Send, header_list, refusal
+from agentgather.edge.bodies import Receive
+from agentgather.server.routes import ROUTES, Route, Way
+from agentgather.server.visits import Visit
+from agentgather.wire.errors import Rejected
+
+_VISIT: Final = "agentgather.visit"
+_ROUTE: Final = "agentgather.route"
+
+
+class QuartWay:
+    """The quart application behind the checks."""
+
+    def __init__(self) -> None:
+        app = self._app = QuartTrio("agentgather", static_folder=None)
+        # A bug goes up to RoomApp, which answers for both ways.
+        app.config["PROPAGATE_EXCEPTIONS"] = True
+        for route in ROUTES:
+            if route.way is Way.QUART:
+                app.add_url_rule(
+                    route.path,
+                    endpoint=f"{route.method} {route.path}",
+                    view_func=_view,
+                    methods=[route.method],
+                    provide_automatic_options=False,
+                )
+
+    async def lifespan(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        """Run the application's start and end."""
+        await self._app(scope, receive, send)  # type: ignore[arg-type]
+
+    async def serve(
+        self, route: Route, visit: Visit, scope: Mapping[str, Any], receive: Receive, send: Send
+    ) -> None:
+        """Serve one request that has passed the checks."""
+        inner = dict(scope)
+        inner[_VISIT] = visit
+        inner[_ROUTE] = route
+        # quart matches the same path that the checks have matched.
+        inner["path"] = visit.path
+        body_taken = visit.method != "POST"
+
+        async def receive_rest() -> Any:
+            nonlocal body_taken
+            if body_taken:
+                return await receive()
+            body_taken = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        await self._app(inner, receive_rest, send)  # type: ignore[arg-type]
+
+
+async def _view(**_parameters: str) -> Response:
+    scope: Any = request.scope
+    try:
+        answer = await scope[_ROUTE].handler(scope[_VISIT])
+    except Rejected as error:
+        answer = refusal(error)
+    response = Response(answer.body, status=answer.status)
+    response.headers.clear()
+    for name, value in header_list(answer):
+        response.headers[name.decode()] = value.decode()
+    return response
+

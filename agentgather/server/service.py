@@ -1,0 +1,87 @@
+"""Open a room, serve it, and end it in order.
+
+Tasks of a served room, outermost first; each outlives those below it:
+
+* ``core``: the writer. It ends when all that was staged is durable.
+* ``wakers``: the hub's pump and the room's own clock. Cancelled once the server is gone.
+* the HTTP server, and in it one task per connection.
+"""
+
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import trio
+
+from agentgather.domain.room import Room
+from agentgather.domain.text import Moment
+from agentgather.edge.origins import Served
+from agentgather.edge.serve import serve_http
+from agentgather.server.app import build_app
+from agentgather.server.clock import read_clock
+from agentgather.server.live_room import LiveRoom
+from agentgather.storage.home import Home, open_room
+from agentgather.wire.limits import MAX_LOG_MESSAGES
+from agentgather.wire.records import Message
+
+
+@asynccontextmanager
+async def open_live_room(
+    home: Home,
+    room_id: str,
+    *,
+    max_messages: int = MAX_LOG_MESSAGES,
+    clock: Callable[[], Moment] = read_clock,
+    entropy: Callable[[int], bytes] = os.urandom,
+) -> AsyncIterator[LiveRoom]:
+    """Own a room: take its lock, read its log, run its writer and its waker.
+
+    On the way out everything that was staged is made durable first.
+
+    Raises:
+        RoomLocked, UnsafeFile, DamagedRoom, NewerSchema: as ``storage.home.open_room``.
+
+    """
+    rooms: list[Room] = []
+    early: list[tuple[Message, bytes]] = []
+    now = clock()
+    with open_room(home, room_id, lambda m, line: early.append((m, line)), now.text()) as opened:
+        stored = opened.stored
+        room = Room(stored.state, stored.participants, stored.brief, max_messages=max_messages)
+        rooms.append(room)
+        for message, line in early:
+            room.load(message, line)
+        early.clear()
+        live = LiveRoom(
+            room, home.read_tokens(room_id), opened.store, clock=clock, entropy=entropy
+        )
+        async with trio.open_nursery() as core:
+            await core.start(live.commit.run)
+            async with trio.open_nursery() as wakers:
+                wakers.start_soon(live.hub.run)
+                wakers.start_soon(live.run_clock)
+                live.reconcile(clock())
+                try:
+                    yield live
+                finally:
+                    wakers.cancel_scope.cancel()
+            live.commit.close()
+
+
+async def serve_room(
+    live: LiveRoom,
+    sockets: Sequence[socket.socket],
+    *,
+    served: Served,
+    stop: trio.Event,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve an open room until ``stop``, then answer every held wait and return."""
+    await serve_http(
+        build_app(live, served),
+        sockets,
+        stop=stop,
+        on_stop=live.hub.release,
+        task_status=task_status,
+    )
