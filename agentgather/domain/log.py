@@ -23,7 +23,7 @@ class Page(NamedTuple):
     """Consecutive records, oldest first. ``messages`` is a JSON array of them."""
 
     messages: Raw
-    count: int
+    size: int
     next_since_id: int
     has_more: bool
     mentioned: frozenset[str]

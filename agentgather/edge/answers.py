@@ -32,7 +32,8 @@ Headers = tuple[tuple[bytes, bytes], ...]
 class Send(Protocol):
     """ASGI's ``send``."""
 
-    async def __call__(self, message: Any, /) -> None: ...
+    async def __call__(self, message: Any, /) -> None:
+        """Send one event; see the ASGI specification."""
 
 
 class Answer(NamedTuple):

@@ -65,9 +65,7 @@ def _is_json(content_type: bytes) -> bool:
     return charset in (b"", b"charset=utf-8")
 
 
-def decode_body(
-    decoder: msgspec.json.Decoder[T], body: bytes, field_codes: Mapping[str, str]
-) -> T:
+def decode_body(decoder: msgspec.json.Decoder[T], body: bytes, field_codes: Mapping[str, str]) -> T:
     """Read a body as what the endpoint takes.
 
     ``field_codes`` names the code for a bad value of a field; a body that is not an

@@ -109,9 +109,7 @@ class Served:
         known = self._by_authority.get(host.lower())
         if known is not None:
             return known
-        if authority.name in LOOPBACK_NAMES or (
-            self._allow_remote and _is_address(authority.name)
-        ):
+        if authority.name in LOOPBACK_NAMES or (self._allow_remote and _is_address(authority.name)):
             # Any port: a person may reach the room through an SSH forward of their own.
             return f"http://{host.lower()}"
         raise Rejected("insecure_remote", _INSECURE)

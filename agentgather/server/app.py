@@ -1,7 +1,7 @@
 """The room as an ASGI application: the checks, in their one order, then the handler.
 
-    request shape (the server below) -> Host -> Origin -> endpoint and method -> token
-    -> permission -> body -> and in the handler: room state -> limits -> validation
+request shape (the server below) -> Host -> Origin -> endpoint and method -> token
+-> permission -> body -> and in the handler: room state -> limits -> validation
 """
 
 import ipaddress
@@ -70,7 +70,7 @@ class RoomApp:
         self._served.check_origin(headers, base_url, page=is_page(path))
         routes, alias = find_routes(path)
         method = scope["method"]
-        route = _choose(routes, method, path)
+        route = _choose(routes, method)
         if route.access is Access.LOOPBACK and not _is_loopback(scope):
             raise Rejected("not_found")
         parameters = parse_query(scope["query_string"])
@@ -129,7 +129,7 @@ class RoomApp:
             raise
 
 
-def _choose(routes: dict[str, Route], method: str, path: str) -> Route:
+def _choose(routes: dict[str, Route], method: str) -> Route:
     route = routes.get("GET" if method == "HEAD" else method)
     if route is not None:
         return route

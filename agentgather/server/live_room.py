@@ -192,7 +192,7 @@ class LiveRoom:
                 joinedAt=participant.joinedAt or now.text(),
                 claimed_at=participant.claimed_at or now.text(),
             )
-            staged = self._put(seat, now, token=None)
+            staged = self._put(seat)
         if not self.room.here.get(participant.alias, False) and self.room.takes_notices:
             staged = self._stage_text(joined_line(participant.alias), now)
         return staged
@@ -220,7 +220,10 @@ class LiveRoom:
         self.room.roster.check_name_free(participant.alias, name)
         self._writes.record(participant.alias, now.monotonic)
         self.presence.seen(participant.alias, now)
-        return self._put(msgspec.structs.replace(participant, display_name=name), now)
+        return self._put(
+            msgspec.structs.replace(participant, display_name=name),
+            self.tokens.tokens.get(participant.alias),
+        )
 
     def attend(self, participant: Participant, now: Moment) -> None:
         """Take note of a wait or a stream: a sign of life, in the foreground."""
@@ -304,7 +307,7 @@ class LiveRoom:
             expires_in_s=draft.expires_in_s,
         )
         self._writes.record(host.alias, now.monotonic)
-        return seat, self._put(seat, now, token=token)
+        return seat, self._put(seat, token)
 
     def rotate(
         self, host: Participant, alias: str, token: str, now: Moment
@@ -318,7 +321,7 @@ class LiveRoom:
         self._limit(self._writes, host.alias, now)
         seat = self.room.roster.decide_rotate(alias, hash_token(token))
         self._writes.record(host.alias, now.monotonic)
-        staged = self._put(seat, now, token=token)
+        staged = self._put(seat, token)
         self.hub.kick(alias)
         return seat, staged
 
@@ -332,7 +335,7 @@ class LiveRoom:
         self._limit(self._writes, host.alias, now)
         seat = self.room.roster.decide_remove(alias, now)
         self._writes.record(host.alias, now.monotonic)
-        staged = self._put(seat, now, token=None)
+        staged = self._put(seat)
         if not self.room.is_closed:
             staged = self._stage_text(f"{alias} removed", now)
         self.hub.kick(alias)
@@ -358,28 +361,23 @@ class LiveRoom:
         if participant.claimed_at is not None:
             return None
         claimed = msgspec.structs.replace(participant, claimed_at=now.text())
-        return self._put(claimed, now, token=None)
+        return self._put(claimed)
 
-    def _put(self, seat: Participant, now: Moment, *, token: str | None = "") -> Staged:
-        """Store a seat. ``token`` is a raw token to keep, None to drop it, "" to leave it."""
-        roster = self.room.roster
+    def _put(self, seat: Participant, token: str | None = None) -> Staged:
+        """Store a seat, and its raw token as long as nobody has used it."""
+        roster, tokens = self.room.roster, self.tokens.tokens
         seat.lastSeenAt = self.presence.last_seen_text(seat)
         seat.attention = self.presence.attention(seat.alias)
         before = roster.put(seat)
-        tokens_before = self.tokens.tokens.get(seat.alias)
+        token_before = tokens.get(seat.alias)
+        _keep(tokens, seat.alias, token)
         files = [(ROSTER_FILE, encode_roster(list(roster)))]
-        if token:
-            self.tokens.tokens[seat.alias] = token
-        elif token is None:
-            self.tokens.tokens.pop(seat.alias, None)
-        if token or (token is None and tokens_before is not None):
+        if token != token_before:
             files.append((TOKENS_FILE, encode_small_file(self.tokens)))
 
         def undo() -> None:
             roster.take_back(seat.alias, before)
-            self.tokens.tokens.pop(seat.alias, None)
-            if tokens_before is not None:
-                self.tokens.tokens[seat.alias] = tokens_before
+            _keep(tokens, seat.alias, token_before)
 
         return self._stage(Change(files=tuple(files)), 0, undo)
 
@@ -447,3 +445,10 @@ class LiveRoom:
         seconds = window.wait_seconds(alias, now.monotonic)
         if seconds:
             raise Rejected("rate_limited", _SLOW_DOWN, retry_after=seconds)
+
+
+def _keep(tokens: dict[str, str], alias: str, token: str | None) -> None:
+    if token is None:
+        tokens.pop(alias, None)
+    else:
+        tokens[alias] = token

@@ -73,4 +73,3 @@ async def _view(**_parameters: str) -> Response:
     for name, value in header_list(answer):
         response.headers[name.decode()] = value.decode()
     return response
-

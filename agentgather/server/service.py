@@ -53,9 +53,7 @@ async def open_live_room(
         for message, line in early:
             room.load(message, line)
         early.clear()
-        live = LiveRoom(
-            room, home.read_tokens(room_id), opened.store, clock=clock, entropy=entropy
-        )
+        live = LiveRoom(room, home.read_tokens(room_id), opened.store, clock=clock, entropy=entropy)
         async with trio.open_nursery() as core:
             await core.start(live.commit.run)
             async with trio.open_nursery() as wakers:

@@ -175,5 +175,3 @@ def decode_plain(data: bytes) -> Any:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, RecursionError) as error:
         raise ValueError(str(error)) from error
-
-

@@ -77,6 +77,4 @@ async def get_card(visit: Visit) -> Answer:
 def _public(visit: Visit) -> PublicParticipant:
     live = visit.live
     now = visit.now
-    return live.presence.public(
-        visit.current_seat(now), live.room.state.attendance_policy, now
-    )
+    return live.presence.public(visit.current_seat(now), live.room.state.attendance_policy, now)

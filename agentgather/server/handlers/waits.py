@@ -95,7 +95,7 @@ def _answer(visit: Visit, since_id: int, *, for_me: bool) -> Answer:
                 room=room.state.id,
                 room_status="closed" if closed else "open",
                 participant=alias,
-                heartbeat=page.count == 0 and keep_waiting,
+                heartbeat=page.size == 0 and keep_waiting,
                 messages=page.messages,
                 mentioned=alias in page.mentioned,
                 next_since_id=page.next_since_id,
@@ -108,5 +108,3 @@ def _answer(visit: Visit, since_id: int, *, for_me: bool) -> Answer:
             )
         ),
     )
-
-

@@ -1,0 +1,57 @@
+# Two commands are all that a newcomer needs: `make run` and `make test`.
+# Everything else is for maintainers; `make help` lists it.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check fix spec bench lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+run: $(READY) ## set everything up and serve a demonstration room
+	@AGENTGATHER_HOME="$(CURDIR)/.demo" $(BIN)/python packaging/demo.py
+
+test: $(READY) check ## set everything up, check and test
+	$(BIN)/python -m pytest
+
+check: $(READY) ## format, lint, types, spec
+	$(BIN)/ruff format --check agentgather tests packaging
+	$(BIN)/ruff check agentgather tests packaging
+	$(BIN)/mypy
+	$(BIN)/python packaging/spec.py --check
+
+fix: $(READY) ## format and mend what a tool can mend
+	$(BIN)/ruff format agentgather tests packaging
+	$(BIN)/ruff check --fix agentgather tests packaging
+
+spec: $(READY) ## rewrite what spec/ takes from the code
+	$(BIN)/python packaging/spec.py
+
+bench: $(READY) ## measure, and print a table
+	$(BIN)/python tests/bench/run.py
+
+lock: $(READY) ## pin and hash what ships and what tests it
+	$(BIN)/pip install --quiet pip-tools
+	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-header --output-file packaging/requirements.txt pyproject.toml
+	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-header --extra dev --all-build-deps --output-file packaging/requirements-dev.txt pyproject.toml
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+
+# Hashes first, then the package itself without touching what they pinned.
+$(READY): pyproject.toml packaging/requirements-dev.txt
+	@echo "setting up $(VENV) (once, about a minute)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "agentgather needs Python 3.11 or newer; set PYTHON=…" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) 2>/dev/null \
+	  || $(PYTHON) -m venv --without-pip $(VENV) \
+	  || { echo "cannot make a virtual environment; on Debian: apt install python3-venv" >&2; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 \
+	  || $(PYTHON) -m pip --python $(BIN)/python install --quiet pip
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r packaging/requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@

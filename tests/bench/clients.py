@@ -1,0 +1,197 @@
+"""Load from a process of its own: raw sockets and epoll, so that the client costs little.
+
+    python -m tests.bench.clients posts PORT CONNECTIONS SECONDS
+    python -m tests.bench.clients gets PORT CONNECTIONS SECONDS PATH [TOKEN]
+    python -m tests.bench.clients waits PORT COUNT ROUNDS SERVER_PID
+
+Each prints one JSON document.
+"""
+
+import json
+import select
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.bench.seeds import PARTICIPANTS, token
+
+HEAD_END = b"\r\n\r\n"
+
+
+def connect(port: int) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", port))
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+def post_request(number: int) -> bytes:
+    body = json.dumps({"text": f"measure {number} " + "y" * 180}).encode()
+    return (
+        b"POST /messages HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %b\r\n"
+        b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+        % (token(1 + number % (PARTICIPANTS - 1)).encode(), len(body), body)
+    )
+
+
+def get_request(path: str, index: int, bearer: str = "") -> bytes:
+    bearer = bearer or token(index)
+    return (
+        f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {bearer}\r\n\r\n"
+    ).encode()
+
+
+def is_whole(data: bytes) -> bool:
+    head, separator, body = data.partition(HEAD_END)
+    if not separator:
+        return False
+    at = head.lower().find(b"content-length:")
+    return at >= 0 and len(body) >= int(head[at + 15 :].split(b"\r\n", 1)[0])
+
+
+def closed_loop(
+    port: int, connections: int, seconds: float, request: Callable[[int], bytes], status: bytes
+) -> dict[str, float]:
+    """Keep one request in flight on each connection for so long."""
+    poll = select.epoll()
+    open_connections = {c.fileno(): c for c in (connect(port) for _ in range(connections))}
+    sent_at: dict[int, float] = {}
+    received: dict[int, bytes] = {}
+    times: list[float] = []
+    number = 0
+    start = time.perf_counter()
+    for descriptor, connection in open_connections.items():
+        poll.register(descriptor, select.EPOLLIN)
+        number += 1
+        sent_at[descriptor] = time.perf_counter()
+        received[descriptor] = b""
+        connection.sendall(request(number))
+    end = start + seconds
+    now = start
+    while now < end:
+        for descriptor, _ in poll.poll(0.1):
+            data = received[descriptor] + open_connections[descriptor].recv(1 << 20)
+            if not is_whole(data):
+                received[descriptor] = data
+                continue
+            if not data.startswith(b"HTTP/1.1 " + status):
+                raise SystemExit(f"unexpected answer: {data[:400]!r}")
+            now = time.perf_counter()
+            times.append(now - sent_at[descriptor])
+            received[descriptor] = b""
+            number += 1
+            sent_at[descriptor] = now
+            open_connections[descriptor].sendall(request(number))
+        now = time.perf_counter()
+    times.sort()
+    return {
+        "per_second": len(times) / (now - start),
+        "p50_ms": 1000 * times[len(times) // 2],
+        "p99_ms": 1000 * times[int(len(times) * 0.99)],
+    }
+
+
+def resident_kib(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0])
+
+
+def waits(port: int, count: int, rounds: int, pid: int) -> dict[str, float]:
+    """Hold ``count`` waits, post, and time until the last has its answer; a bystander asks on."""
+    poster = connect(port)
+    bystander = connect(port)
+    before_kib = resident_kib(pid)
+    poll = select.epoll()
+    waiters = []
+    opened = time.perf_counter()
+    for index in range(count):
+        connection = connect(port)
+        waiters.append(connection)
+        poll.register(connection.fileno(), select.EPOLLIN)
+    by_descriptor = {c.fileno(): (i, c) for i, c in enumerate(waiters)}
+    since = last_id(poster)
+    first, last, beside = [], [], []
+    held_kib = 0.0
+    open_seconds = 0.0
+    for turn in range(rounds):
+        for index, connection in enumerate(waiters):
+            path = f"/wait?since_id={since}"
+            connection.sendall(get_request(path, 1 + index // 4))
+        settle(poster)
+        if turn == 0:
+            open_seconds = time.perf_counter() - opened
+            held_kib = (resident_kib(pid) - before_kib) / count
+        poster.sendall(post_request(turn))
+        start = time.perf_counter()
+        bystander.sendall(get_request("/messages?since_id=0&limit=1", PARTICIPANTS - 1))
+        asked = start
+        poll.register(bystander.fileno(), select.EPOLLIN)
+        waiting = set(by_descriptor)
+        data: dict[int, bytes] = {}
+        times = []
+        while waiting:
+            for descriptor, _ in poll.poll(1):
+                now = time.perf_counter()
+                if descriptor == bystander.fileno():
+                    bystander.recv(1 << 16)
+                    beside.append(now - asked)
+                    bystander.sendall(get_request("/messages?since_id=0&limit=1", PARTICIPANTS - 1))
+                    asked = time.perf_counter()
+                    continue
+                index, connection = by_descriptor[descriptor]
+                data[descriptor] = data.get(descriptor, b"") + connection.recv(1 << 16)
+                if is_whole(data[descriptor]):
+                    if b'"heartbeat":false' not in data[descriptor]:
+                        raise SystemExit(f"no news in {data[descriptor]!r}")
+                    times.append(now - start)
+                    waiting.discard(descriptor)
+        poll.unregister(bystander.fileno())
+        bystander.recv(1 << 16)
+        first.append(times[0])
+        last.append(times[-1])
+        poster.recv(1 << 16)
+        since = last_id(poster)
+    beside.sort()
+    return {
+        "open_s": open_seconds,
+        "kib_per_wait": held_kib,
+        "first_ms": 1000 * sorted(first)[rounds // 2],
+        "last_ms": 1000 * sorted(last)[rounds // 2],
+        "bystander_p99_ms": 1000 * beside[int(len(beside) * 0.99)],
+    }
+
+
+def last_id(connection: socket.socket) -> int:
+    connection.sendall(get_request("/messages?before_id=999999999999999&limit=1", 0))
+    data = b""
+    while not is_whole(data):
+        data += connection.recv(1 << 16)
+    messages = json.loads(data.partition(HEAD_END)[2])["messages"]
+    return int(messages[-1]["id"]) if messages else 0
+
+
+def settle(connection: socket.socket) -> None:
+    """Return when the server has read all that was sent: it answers quickly again."""
+    quick = 0
+    while quick < 5:
+        start = time.perf_counter()
+        last_id(connection)
+        quick = quick + 1 if time.perf_counter() - start < 0.005 else 0
+        time.sleep(0.02)
+
+
+def main() -> None:
+    what, port, *rest = sys.argv[1:]
+    if what == "posts":
+        result = closed_loop(int(port), int(rest[0]), float(rest[1]), post_request, b"201")
+    elif what == "gets":
+        request = get_request(rest[2], 1, rest[3] if len(rest) > 3 else "")
+        result = closed_loop(int(port), int(rest[0]), float(rest[1]), lambda _: request, b"200")
+    else:
+        result = waits(int(port), int(rest[0]), int(rest[1]), int(rest[2]))
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
