@@ -72,8 +72,7 @@ def decode_body(decoder: msgspec.json.Decoder[T], body: bytes, field_codes: Mapp
     object, and a field without a code, are ``invalid_body`` or what ``""`` names.
 
     Raises:
-        Rejected: ``invalid_json`` or the field's code. The text names the field and the
-            type that was wanted, never the value.
+        Rejected: ``invalid_json`` or the field's code. The text never repeats the value.
 
     """
     try:
@@ -82,17 +81,19 @@ def decode_body(decoder: msgspec.json.Decoder[T], body: bytes, field_codes: Mapp
         return decoder.decode(body)
     except msgspec.ValidationError as error:
         _check_syntax(body)
-        text = str(error)
-        field = _FIELD.search(text)
-        if field is not None:
-            code = field_codes.get(field[1], "invalid_body")
-        elif text.startswith("Object missing"):
-            code = field_codes.get("", "invalid_body")
-        else:
-            code = "invalid_body"
-        raise Rejected(code, text) from None
+        raise _rejected(str(error), field_codes) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Rejected("invalid_json") from None
+
+
+def _rejected(text: str, field_codes: Mapping[str, str]) -> Rejected:
+    field = _FIELD.search(text)
+    if field is not None:
+        code = field_codes.get(field[1])
+        return Rejected(code) if code else Rejected("invalid_body", f"{field[1]} is not valid")
+    if text.startswith("Object missing"):
+        return Rejected(field_codes.get("", "invalid_body"), f"{text.split('`')[1]} is missing")
+    return Rejected("invalid_body", "send a JSON object")
 
 
 def _check_syntax(body: bytes) -> None:

@@ -58,7 +58,9 @@ CODES: Final[dict[str, Code]] = {
     "idempotency_conflict": Code(409, False, "The key was used for another text."),
     "message_too_large": Code(413, False, "The text is over 24,000 UTF-16 code units."),
     "brief_too_large": Code(413, False, "The brief is over 16,000 UTF-16 code units."),
-    "invalid_policy": Code(400, False, "There is no such attendance policy."),
+    "invalid_policy": Code(
+        400, False, "Not manual-ok, agents-foreground, all-foreground or host-directed."
+    ),
     "invalid_display_name": Code(400, False, "Not 1 to 60 visible characters."),
     "display_name_taken": Code(409, False, "The name is another's, or looks like it."),
     "reserved_name": Code(400, False, "The name is kept for the room itself."),

@@ -116,6 +116,10 @@ MAX_STAGED: Final = 4_096
 """Changes that wait for the disk; past it a writer is told to come back."""
 MAX_COMMIT_BATCH: Final = 1_024
 """Changes that share one write and one sync."""
+MAX_STAGED_BYTES: Final = 32 * 1024 * 1024
+"""Bytes of such changes; a roster of 10,000 seats is 5 MiB each time that it changes."""
+MAX_COMMIT_BYTES: Final = 4 * 1024 * 1024
+"""Bytes that share one write and one sync, but for a single longer change."""
 MAX_LOG_LINE_BYTES: Final = 1024 * 1024
 """A line of the log; a longer one was not written by us and is set aside as bad."""
 MAX_SMALL_FILE_BYTES: Final = 16 * 1024 * 1024

@@ -125,9 +125,12 @@ class Tokens(_SmallFile, kw_only=True):
 
 
 class TunnelState(_SmallFile, kw_only=True):
-    """``tunnel.json``: where the room can be reached from outside, while it can."""
+    """``tunnel.json``: where the room can be reached from outside, while it can.
 
-    publicUrl: str
+    ``public_base_url`` is the older program's key; what else it writes there is kept.
+    """
+
+    publicUrl: str = msgspec.field(name="public_base_url")
 
 
 _message_encoder: Final = msgspec.json.Encoder()
@@ -147,6 +150,24 @@ def decode_message(line: bytes) -> Message:
 
     """
     return _message_decoder.decode(line)
+
+
+def encode_messages(messages: list[Message]) -> bytes:
+    """Give the JSON of many messages, each with a line end."""
+    return _message_encoder.encode_lines(messages)
+
+
+def decode_messages(lines: bytes) -> list[Message]:
+    """Read many lines of the log at once.
+
+    Blank space between records is skipped, whatever it is, so this alone does not tell
+    that each record has a line of its own.
+
+    Raises:
+        msgspec.DecodeError, UnicodeDecodeError, RecursionError: one is not a message.
+
+    """
+    return _message_decoder.decode_lines(lines)
 
 
 def encode_small_file(record: _SmallFile) -> bytes:
