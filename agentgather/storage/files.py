@@ -1,0 +1,214 @@
+"""Small files and the directories that hold them, safe against what may lie there instead.
+
+Nothing here follows a symbolic link in the last place of a path, waits for a FIFO, or
+writes to a device. Files are 0600 and directories 0700, whatever the umask.
+"""
+
+import os
+import secrets
+import stat
+import time
+from pathlib import Path
+from typing import Final
+
+from agentgather.storage.disk import (
+    OS_DISK,
+    Disk,
+    sync_directory_if_possible,
+    sync_if_possible,
+    write_all,
+)
+
+FILE_MODE: Final = 0o600
+DIRECTORY_MODE: Final = 0o700
+# O_NONBLOCK, so that opening a FIFO returns at once instead of waiting for its other end.
+SAFE_FLAGS: Final = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+TEMPORARY: Final = ".tmp-"
+"""In the name of every temporary file, ours and the older program's."""
+_SWEEP_ATTEMPTS: Final = 2
+
+
+class UnsafeFile(Exception):
+    """A path holds something else than it must. The text is for the host, not for peers."""
+
+
+def ensure_directory(path: Path) -> None:
+    """Make a private directory, parents too, or check the one that is there.
+
+    One of ours that others may read is made private; one that others may write to is
+    refused, because they may have put anything there.
+
+    Raises:
+        UnsafeFile: it is a link, no directory, another user's, or others may write to it.
+        OSError: it cannot be made.
+
+    """
+    if not path.parent.exists():
+        ensure_directory(path.parent)
+    try:
+        path.mkdir(mode=DIRECTORY_MODE)
+    except FileExistsError:
+        pass
+    else:
+        path.chmod(DIRECTORY_MODE)
+        return
+    found = path.lstat()
+    if stat.S_ISLNK(found.st_mode):
+        raise UnsafeFile(f"{path} is a symbolic link; name the directory that it leads to")
+    if not stat.S_ISDIR(found.st_mode):
+        raise UnsafeFile(f"{path} is not a directory")
+    if found.st_uid != os.geteuid():
+        raise UnsafeFile(f"{path} belongs to another user")
+    if found.st_mode & 0o022:
+        raise UnsafeFile(f"other users may write to {path}; look at what is in it, then chmod 700")
+    if stat.S_IMODE(found.st_mode) != DIRECTORY_MODE:
+        path.chmod(DIRECTORY_MODE)
+
+
+def open_regular(path: Path, flags: int) -> int:
+    """Open a file of ours and give its descriptor; the caller closes it.
+
+    Raises:
+        UnsafeFile: it is no regular file, or another user's.
+        FileNotFoundError: nothing is there, and ``flags`` do not create it.
+        OSError: it cannot be opened.
+
+    """
+    try:
+        descriptor = os.open(path, flags | SAFE_FLAGS, FILE_MODE)
+    except OSError as error:
+        # ELOOP for a link, EISDIR, ENXIO for a FIFO or socket: the errors differ by
+        # system, what lies there does not.
+        if not isinstance(error, FileNotFoundError):
+            _check_regular(path, path.lstat())
+        raise
+    try:
+        _check_regular(path, os.fstat(descriptor))
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _check_regular(path: Path, found: os.stat_result) -> None:
+    if stat.S_ISLNK(found.st_mode):
+        raise UnsafeFile(f"{path} is a symbolic link")
+    if not stat.S_ISREG(found.st_mode):
+        raise UnsafeFile(f"{path} is not a regular file")
+    if found.st_uid != os.geteuid():
+        raise UnsafeFile(f"{path} belongs to another user")
+
+
+def read_file(path: Path, *, max_bytes: int) -> bytes:
+    """Read a whole file.
+
+    Raises:
+        UnsafeFile: it is no regular file, another user's, or longer than ``max_bytes``.
+        FileNotFoundError: nothing is there.
+        OSError: it cannot be read.
+
+    """
+    descriptor = open_regular(path, os.O_RDONLY)
+    with os.fdopen(descriptor, "rb") as file:
+        data = file.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise UnsafeFile(f"{path} is longer than {max_bytes} bytes")
+    return data
+
+
+def replace_file(path: Path, data: bytes, *, disk: Disk = OS_DISK) -> None:
+    """Put a file in place of another, durably: a reader or a crash meets the old or the new.
+
+    What lies there is never opened, so a link is replaced and not followed.
+
+    Raises:
+        UnsafeFile: a directory is in the way.
+        OSError: nothing changed, or, if it was the last sync that failed, perhaps.
+
+    """
+    for attempt in range(1, _SWEEP_ATTEMPTS + 1):
+        temporary = write_temporary(path, data, disk=disk)
+        try:
+            disk.rename(temporary, path)
+        except BaseException as error:
+            temporary.unlink(missing_ok=True)
+            if isinstance(error, IsADirectoryError):
+                raise UnsafeFile(f"{path} is a directory") from error
+            # Who opens a room sweeps its temporary files; ours may have been among them.
+            if isinstance(error, FileNotFoundError) and attempt < _SWEEP_ATTEMPTS:
+                continue
+            raise
+        break
+    sync_directory_if_possible(disk, path.parent)
+
+
+def write_temporary(path: Path, data: bytes, *, disk: Disk = OS_DISK, sync: bool = True) -> Path:
+    """Write what is to be renamed to ``path``, beside it, and give its path.
+
+    Raises:
+        OSError: nothing is left of it.
+
+    """
+    temporary = path.with_name(f".{path.name}{TEMPORARY}{secrets.token_hex(8)}")
+    _write_new(temporary, data, disk=disk, sync=sync)
+    return temporary
+
+
+def create_file(path: Path, data: bytes, *, replace: bool) -> None:
+    """Write a file where the user wants one, such as an export's.
+
+    Raises:
+        FileExistsError: something is there, and ``replace`` is false.
+        UnsafeFile: something else than a regular file is there.
+        OSError: it cannot be written; what was there is unchanged.
+
+    """
+    if replace:
+        try:
+            found = path.lstat()
+        except FileNotFoundError:
+            pass
+        else:
+            if not stat.S_ISREG(found.st_mode):
+                raise UnsafeFile(f"{path} is not a regular file")
+        replace_file(path, data)
+        return
+    _write_new(path, data, disk=OS_DISK, sync=True)
+    sync_directory_if_possible(OS_DISK, path.parent)
+
+
+def _write_new(path: Path, data: bytes, *, disk: Disk, sync: bool) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFE_FLAGS, FILE_MODE)
+    try:
+        # A umask can only take bits away, and one of 0777 takes ours.
+        os.fchmod(descriptor, FILE_MODE)
+        write_all(disk, descriptor, data)
+        if sync:
+            sync_if_possible(disk, descriptor)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def remove_temporaries(directory: Path, *, min_age_seconds: float = 0) -> None:
+    """Remove the temporary files that a killed process left in a directory.
+
+    Raises:
+        OSError: one cannot be removed.
+
+    """
+    try:
+        entries = list(os.scandir(directory))
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        if TEMPORARY not in entry.name or entry.is_dir(follow_symlinks=False):
+            continue
+        try:
+            age_seconds = time.time() - entry.stat(follow_symlinks=False).st_mtime
+            if age_seconds >= min_age_seconds or min_age_seconds == 0:
+                Path(entry.path).unlink()
+        except FileNotFoundError:
+            continue

@@ -1,0 +1,334 @@
+"""One AGENTGATHER_HOME: where its rooms and seats lie, and what is in their small files."""
+
+import os
+import secrets
+import shutil
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from agentgather.storage.disk import OS_DISK, Disk, sync_directory_if_possible
+from agentgather.storage.files import (
+    DIRECTORY_MODE,
+    TEMPORARY,
+    UnsafeFile,
+    create_file,
+    ensure_directory,
+    read_file,
+    remove_temporaries,
+    replace_file,
+)
+from agentgather.storage.journal import Recovery, open_journal
+from agentgather.storage.lock import open_lock
+from agentgather.storage.log_scan import OnRecord
+from agentgather.storage.room_folder import RoomFolder
+from agentgather.storage.stored_room import (
+    BRIEF_FILE,
+    COPY_SUFFIX,
+    CURSORS,
+    LOCK_FILE,
+    LOG_FILE,
+    ROOM_FILE,
+    ROSTER_FILE,
+    TOKENS_FILE,
+    TUNNEL_FILE,
+    DamagedRoom,
+    StoredRoom,
+    read_record,
+    read_stored_room,
+)
+from agentgather.wire.limits import MAX_SMALL_FILE_BYTES
+from agentgather.wire.names import is_slug
+from agentgather.wire.records import (
+    CurrentRoom,
+    Cursor,
+    Participant,
+    RoomState,
+    Tokens,
+    TunnelState,
+    encode_roster,
+    encode_small_file,
+)
+
+_CURRENT_FILE: Final = "current-room.json"
+_ROOMS: Final = "rooms"
+# Making a room or a file takes milliseconds; what is an hour old was left by a crash.
+_ABANDONED_SECONDS: Final = 3600
+
+
+class Home:
+    """The folder of one user's rooms. Holds no file open and no lock.
+
+    Every method may raise UnsafeFile and OSError; texts are for the user of the machine.
+    """
+
+    def __init__(self, root: Path) -> None:
+        # Absolute now, so that a later change of directory changes nothing.
+        self.root = root.absolute()
+
+    def prepare(self) -> None:
+        """Make the home, or check the one that is there.
+
+        Raises:
+            UnsafeFile: others may write to it, or it is another user's.
+
+        """
+        ensure_directory(self.root)
+        ensure_directory(self.root / _ROOMS)
+        remove_temporaries(self.root, min_age_seconds=_ABANDONED_SECONDS)
+
+    # --- Rooms ------------------------------------------------------------------------
+    def rooms(self) -> list[str]:
+        """Give the names of the rooms that live here, sorted.
+
+        A seat in somebody else's room has a folder too; it is no room of this home.
+        """
+        try:
+            names = sorted(entry.name for entry in os.scandir(self.root / _ROOMS))
+        except FileNotFoundError:
+            return []
+        return [name for name in names if is_slug(name) and self._holds_room(name)]
+
+    def has_room(self, room: str) -> bool:
+        """Say whether the room lives here; a damaged one does too."""
+        self.room_path(room)
+        return self._holds_room(room)
+
+    def room_path(self, room: str) -> Path:
+        """Give a room's folder, which need not be there.
+
+        Raises:
+            ValueError: no room can have that name.
+            UnsafeFile: a link or a file is in its place.
+
+        """
+        if not is_slug(room):
+            raise ValueError("a room's name is 1 to 64 of a-z 0-9 -, and begins with no dash")
+        path = self.root / _ROOMS / room
+        for directory in (path.parent, path):
+            try:
+                found = directory.lstat()
+            except FileNotFoundError:
+                break
+            if not stat.S_ISDIR(found.st_mode):
+                raise UnsafeFile(f"{directory} is not a directory")
+            if found.st_uid != os.geteuid():
+                raise UnsafeFile(f"{directory} belongs to another user")
+        return path
+
+    def create_room(
+        self, state: RoomState, participants: list[Participant], brief: str, tokens: Tokens
+    ) -> None:
+        """Make a room, whole or not at all.
+
+        Raises:
+            FileExistsError: the room, or a seat in a room of that name, is there already.
+
+        """
+        path = self.room_path(state.id)
+        self.prepare()
+        self._remove_abandoned()
+        if os.path.lexists(path):
+            raise FileExistsError(f"this home has a room or a seat named {state.id} already")
+        new = path.with_name(f".{state.id}{TEMPORARY}{secrets.token_hex(8)}")
+        new.mkdir(mode=DIRECTORY_MODE)
+        try:
+            new.chmod(DIRECTORY_MODE)
+            ensure_directory(new / CURSORS)
+            for name, content in (
+                (ROOM_FILE, encode_small_file(state)),
+                (ROSTER_FILE, encode_roster(participants)),
+                (BRIEF_FILE, brief.encode()),
+                (TOKENS_FILE, encode_small_file(tokens)),
+                (LOG_FILE, b""),
+            ):
+                create_file(new / name, content, replace=False)
+            new.rename(path)
+        except BaseException as error:
+            shutil.rmtree(new, ignore_errors=True)
+            # Another process was faster.
+            if isinstance(error, OSError) and os.path.lexists(path):
+                raise FileExistsError(f"this home has a room named {state.id} already") from error
+            raise
+        sync_directory_if_possible(OS_DISK, path.parent)
+
+    def read_room(self, room: str) -> StoredRoom:
+        """Read a room's small files without its lock; changes nothing.
+
+        Raises:
+            FileNotFoundError: there is no such room here.
+            DamagedRoom, NewerSchema: it cannot be opened.
+
+        """
+        path = self.room_path(room)
+        if not self._holds_room(room):
+            raise FileNotFoundError(f"there is no room {room} in this home")
+        return read_stored_room(path, room)[0]
+
+    # --- Seats ------------------------------------------------------------------------
+    def read_current(self) -> CurrentRoom | None:
+        """Give the seat that one-shot commands speak for; None if none is selected.
+
+        Raises:
+            DamagedRoom: the file cannot be read.
+
+        """
+        hint = "select a room again"
+        return read_record(self.root / _CURRENT_FILE, CurrentRoom.from_plain, hint)
+
+    def write_current(self, current: CurrentRoom) -> None:
+        """Select a seat."""
+        ensure_directory(self.root)
+        replace_file(self.root / _CURRENT_FILE, encode_small_file(current))
+
+    def clear_current(self) -> None:
+        """Select none."""
+        (self.root / _CURRENT_FILE).unlink(missing_ok=True)
+
+    def read_cursor(self, room: str, alias: str) -> int:
+        """Give the id of the last message that a seat of this machine has read; 0 if none.
+
+        A damaged cursor counts as none: what is shown twice is not lost.
+        """
+        cursor = self._read_cursor(room, alias)
+        return max(0, cursor.sinceId) if cursor is not None else 0
+
+    def write_cursor(self, room: str, alias: str, since_id: int, now_text: str) -> None:
+        """Store what a seat of this machine has read."""
+        cursor = self._read_cursor(room, alias) or Cursor(alias=alias, sinceId=0)
+        cursor.sinceId = since_id
+        cursor.updatedAt = now_text
+        path = self._cursor_path(room, alias)
+        ensure_directory(path.parent)
+        replace_file(path, encode_small_file(cursor))
+
+    def read_tokens(self, room: str) -> Tokens:
+        """Give the raw tokens that are kept for a room's seats.
+
+        Raises:
+            DamagedRoom: the file cannot be read.
+
+        """
+        path = self.room_path(room) / TOKENS_FILE
+        hint = "remove it, and rotate the seats that nobody has used yet"
+        return read_record(path, Tokens.from_plain, hint) or Tokens()
+
+    def add_token(self, room: str, alias: str, token: str) -> None:
+        """Keep the token of a seat in somebody else's room. Not for a room that lives here."""
+        tokens = self.read_tokens(room)
+        tokens.tokens[alias] = token
+        path = self.room_path(room)
+        ensure_directory(path)
+        replace_file(path / TOKENS_FILE, encode_small_file(tokens))
+
+    # --- Tunnel -----------------------------------------------------------------------
+    def read_tunnel(self, room: str) -> TunnelState | None:
+        """Say where a room can be reached from outside; None if nowhere, or if unreadable."""
+        try:
+            return read_record(self.room_path(room) / TUNNEL_FILE, TunnelState.from_plain, "")
+        except DamagedRoom:
+            return None
+
+    def write_tunnel(self, room: str, tunnel: TunnelState) -> None:
+        """Note where a room can be reached from outside."""
+        replace_file(self.room_path(room) / TUNNEL_FILE, encode_small_file(tunnel))
+
+    def clear_tunnel(self, room: str) -> None:
+        """Note that it cannot any more."""
+        (self.room_path(room) / TUNNEL_FILE).unlink(missing_ok=True)
+
+    # --- Within -----------------------------------------------------------------------
+    def _holds_room(self, room: str) -> bool:
+        path = self.root / _ROOMS / room
+        return not path.is_symlink() and any(
+            os.path.lexists(path / name) for name in (ROOM_FILE, ROSTER_FILE, LOG_FILE)
+        )
+
+    def _cursor_path(self, room: str, alias: str) -> Path:
+        if not is_slug(alias):
+            raise ValueError("an alias is 1 to 64 of a-z 0-9 -, and begins with no dash")
+        return self.room_path(room) / CURSORS / f"{alias}.json"
+
+    def _read_cursor(self, room: str, alias: str) -> Cursor | None:
+        try:
+            return read_record(self._cursor_path(room, alias), Cursor.from_plain, "")
+        except DamagedRoom:
+            return None
+
+    def _remove_abandoned(self) -> None:
+        """Remove rooms that were never finished."""
+        for entry in os.scandir(self.root / _ROOMS):
+            if entry.name.startswith(".") and TEMPORARY in entry.name:
+                age_seconds = time.time() - entry.stat(follow_symlinks=False).st_mtime
+                if age_seconds >= _ABANDONED_SECONDS and entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.path, ignore_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenRoom:
+    """A room that this process owns. ``warnings`` are for the host, the log's included."""
+
+    stored: StoredRoom
+    recovery: Recovery
+    store: RoomFolder
+    warnings: tuple[str, ...]
+
+
+@contextmanager
+def open_room(
+    home: Home, room: str, on_record: OnRecord, now_text: str, *, disk: Disk = OS_DISK
+) -> Iterator[OpenRoom]:
+    """Own a room for the length of the block: lock it, put right what a crash left, read it.
+
+    ``on_record`` gets each record of the log, oldest first. Files that were damaged are
+    set aside, never removed.
+
+    Raises:
+        FileNotFoundError: there is no such room here.
+        RoomLocked: another process owns it.
+        DamagedRoom, NewerSchema: its small files cannot be used.
+        UnsafeFile: something else lies in the place of one of its files.
+        StorageFull, OSError: what has to be put right cannot be written.
+
+    """
+    home.prepare()
+    if not home.has_room(room):
+        raise FileNotFoundError(f"there is no room {room} in this home")
+    path = home.room_path(room)
+    ensure_directory(path)
+    with open_lock(path / LOCK_FILE):
+        remove_temporaries(path)
+        remove_temporaries(path / CURSORS)
+        stored, restored = read_stored_room(path, room)
+        for name in restored:
+            _restore(path / name, now_text)
+        warnings = list(stored.warnings)
+        try:
+            home.read_tokens(room)
+        except DamagedRoom:
+            warnings.append(f"{TOKENS_FILE} is damaged; rotate the seats that nobody has used yet")
+            _set_aside(path / TOKENS_FILE, now_text)
+        journal, recovery = open_journal(
+            path / LOG_FILE, room, on_record, now_text=now_text, disk=disk
+        )
+        try:
+            store = RoomFolder(path, journal, stored.kept, disk=disk)
+            yield OpenRoom(stored, recovery, store, (*warnings, *recovery.problems))
+        finally:
+            journal.close()
+
+
+def _restore(path: Path, now_text: str) -> None:
+    copy = path.with_name(f"{path.name}{COPY_SUFFIX}")
+    content = read_file(copy, max_bytes=MAX_SMALL_FILE_BYTES)
+    if path.exists():
+        _set_aside(path, now_text)
+    replace_file(path, content)
+
+
+def _set_aside(path: Path, now_text: str) -> None:
+    path.rename(path.with_name(f"{path.name}.damaged-{now_text.replace(':', '')}"))
