@@ -1,6 +1,7 @@
 """Query strings, read strictly: each parameter once, integers as ASCII digits."""
 
 import re
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -34,7 +35,7 @@ def parse_query(query: bytes) -> dict[str, str]:
     return parameters
 
 
-def integer(parameters: dict[str, str], name: str, default: int, *, code: str) -> int:
+def integer(parameters: Mapping[str, str], name: str, default: int, *, code: str) -> int:
     """Read one integer parameter.
 
     Raises:

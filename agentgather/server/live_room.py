@@ -32,6 +32,7 @@ from agentgather.domain.tokens import hash_token
 from agentgather.edge.rates import SlidingWindow
 from agentgather.server.wait_hub import WaitHub
 from agentgather.storage.commit import Change, GroupCommit, RoomStore, Staged
+from agentgather.storage.stored_room import BRIEF_FILE, ROOM_FILE, ROSTER_FILE, TOKENS_FILE
 from agentgather.wire.api import InviteDraft, MessageDraft
 from agentgather.wire.errors import Rejected, Unavailable
 from agentgather.wire.limits import (
@@ -52,18 +53,14 @@ from agentgather.wire.records import (
     encode_small_file,
 )
 
-ROOM_FILE: Final = "room.json"
-ROSTER_FILE: Final = "participants.json"
-TOKENS_FILE: Final = "tokens.json"
-BRIEF_FILE: Final = "brief.md"
-
 _SLOW_DOWN: Final = "too many of these in the last minute; wait for Retry-After seconds"
 
 
 class LiveRoom:
     """One room while a process owns it.
 
-    ``clock`` gives now, ``entropy(n)`` n random bytes. ``commit.run`` and ``hub.run`` are
+    ``clock`` gives now, ``entropy(n)`` n random bytes. ``warnings`` are for the host: what
+    opening the room found. ``commit.run`` and ``hub.run`` are
     the caller's to run.
     """
 
@@ -73,11 +70,13 @@ class LiveRoom:
         tokens: Tokens,
         store: RoomStore,
         *,
+        warnings: tuple[str, ...] = (),
         clock: Callable[[], Moment],
         entropy: Callable[[int], bytes],
     ) -> None:
         self.room = room
         self.tokens = tokens
+        self.warnings = warnings
         self.clock = clock
         self.entropy = entropy
         self.hub = WaitHub()

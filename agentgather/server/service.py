@@ -22,6 +22,7 @@ from agentgather.server.app import build_app
 from agentgather.server.clock import read_clock
 from agentgather.server.live_room import LiveRoom
 from agentgather.storage.home import Home, open_room
+from agentgather.storage.stored_room import StoredRoom
 from agentgather.wire.limits import MAX_LOG_MESSAGES
 from agentgather.wire.records import Message
 
@@ -43,17 +44,25 @@ async def open_live_room(
         RoomLocked, UnsafeFile, DamagedRoom, NewerSchema: as ``storage.home.open_room``.
 
     """
-    rooms: list[Room] = []
-    early: list[tuple[Message, bytes]] = []
-    now = clock()
-    with open_room(home, room_id, lambda m, line: early.append((m, line)), now.text()) as opened:
-        stored = opened.stored
-        room = Room(stored.state, stored.participants, stored.brief, max_messages=max_messages)
-        rooms.append(room)
-        for message, line in early:
-            room.load(message, line)
-        early.clear()
-        live = LiveRoom(room, home.read_tokens(room_id), opened.store, clock=clock, entropy=entropy)
+    loading: list[Room] = []
+
+    def on_stored(stored: StoredRoom) -> None:
+        loading.append(
+            Room(stored.state, stored.participants, stored.brief, max_messages=max_messages)
+        )
+
+    def on_record(message: Message, entry: bytes) -> None:
+        loading[0].load(message, entry)
+
+    with open_room(home, room_id, on_record, clock().text(), on_stored=on_stored) as opened:
+        live = LiveRoom(
+            loading[0],
+            home.read_tokens(room_id),
+            opened.store,
+            warnings=opened.warnings,
+            clock=clock,
+            entropy=entropy,
+        )
         async with trio.open_nursery() as core:
             await core.start(live.commit.run)
             async with trio.open_nursery() as wakers:

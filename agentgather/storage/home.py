@@ -5,7 +5,7 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -280,11 +280,18 @@ class OpenRoom:
 
 @contextmanager
 def open_room(
-    home: Home, room: str, on_record: OnRecord, now_text: str, *, disk: Disk = OS_DISK
+    home: Home,
+    room: str,
+    on_record: OnRecord,
+    now_text: str,
+    *,
+    on_stored: Callable[[StoredRoom], None] = lambda _: None,
+    disk: Disk = OS_DISK,
 ) -> Iterator[OpenRoom]:
     """Own a room for the length of the block: lock it, put right what a crash left, read it.
 
-    ``on_record`` gets each record of the log, oldest first. Files that were damaged are
+    ``on_stored`` gets the small files' content once, and then ``on_record`` each record of
+    the log, oldest first. Files that were damaged are
     set aside, never removed.
 
     Raises:
@@ -312,6 +319,7 @@ def open_room(
         except DamagedRoom:
             warnings.append(f"{TOKENS_FILE} is damaged; rotate the seats that nobody has used yet")
             _set_aside(path / TOKENS_FILE, now_text)
+        on_stored(stored)
         journal, recovery = open_journal(
             path / LOG_FILE, room, on_record, now_text=now_text, disk=disk
         )

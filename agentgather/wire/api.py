@@ -57,6 +57,10 @@ class NoDraft(msgspec.Struct, frozen=True):
     """The body of a POST that asks for nothing more: absent, or any object."""
 
 
+RawMessages = Raw
+"""A JSON array of messages, in the bytes that they have in the log."""
+
+
 # --- Answers ------------------------------------------------------------------
 class Brief(msgspec.Struct, frozen=True, kw_only=True):
     """The room's versioned mission text."""
@@ -119,7 +123,7 @@ class PageForward(msgspec.Struct, frozen=True, kw_only=True):
     """GET /messages with ``since_id``."""
 
     ok: bool = True
-    messages: list[Raw]
+    messages: RawMessages
     next_since_id: int
     has_more: bool
 
@@ -128,7 +132,7 @@ class PageBackward(msgspec.Struct, frozen=True, kw_only=True):
     """GET /messages with ``before_id``; the messages are oldest first."""
 
     ok: bool = True
-    messages: list[Raw]
+    messages: RawMessages
     has_more_before: bool
 
 
@@ -148,7 +152,7 @@ class WaitAnswer(msgspec.Struct, frozen=True, kw_only=True):
     room_status: RoomStatus
     participant: str
     heartbeat: bool
-    messages: list[Raw]
+    messages: RawMessages
     mentioned: bool
     next_since_id: int
     keep_waiting: bool
