@@ -1,12 +1,11 @@
 """GET /wait: the held long-poll."""
 
-from collections.abc import Awaitable, Callable
-
 import trio
 from msgspec import UNSET
 
 from agentgather.domain.urls import wait_command
 from agentgather.edge.answers import Answer, json_answer
+from agentgather.edge.bodies import Receive
 from agentgather.edge.queries import integer
 from agentgather.server.visits import Visit
 from agentgather.server.wait_hub import Waiter
@@ -55,15 +54,14 @@ def parse_for(visit: Visit) -> bool:
     return whom == "me"
 
 
-async def hold_wait(
-    receive: Callable[[], Awaitable[object]], waiter: Waiter, seconds: float
-) -> bool:
+async def hold_wait(receive: Receive, waiter: Waiter, seconds: float) -> bool:
     """Sleep until woken or for ``seconds``. False: the client left.
 
     All that can still come from a client whose request is complete is its end.
     """
     with trio.move_on_after(seconds) as waiter.scope:
-        await receive()
+        while (await receive())["type"] != "http.disconnect":
+            pass  # the empty body of the request itself
         return False
     return True
 
