@@ -9,9 +9,11 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
+import msgspec
+
 from agentgather.domain.tokens import parse_bearer
 from agentgather.edge.answers import Answer, Send, refusal, send_answer
-from agentgather.edge.bodies import ClientLeft, Receive, read_body
+from agentgather.edge.bodies import ClientLeft, Receive, decode_body, read_body
 from agentgather.edge.origins import Served
 from agentgather.edge.queries import parse_query
 from agentgather.edge.rates import SlidingWindow
@@ -19,6 +21,7 @@ from agentgather.server.live_room import LiveRoom
 from agentgather.server.quart_app import QuartWay
 from agentgather.server.routes import Access, Route, Way, find_routes, is_page
 from agentgather.server.visits import Visit
+from agentgather.wire.api import NoDraft
 from agentgather.wire.errors import Rejected
 from agentgather.wire.limits import BAD_TOKENS_PER_WINDOW
 from agentgather.wire.records import Participant
@@ -26,6 +29,7 @@ from agentgather.wire.records import Participant
 logger: Final = logging.getLogger(__name__)
 
 _NOBODY: Final = Participant(alias="nobody")
+_NO_DRAFT: Final = msgspec.json.Decoder(NoDraft)
 _CHALLENGE: Final = ((b"www-authenticate", b'Bearer realm="room"'),)
 _ALL_METHODS: Final = "GET, HEAD, POST"
 
@@ -85,6 +89,8 @@ class RoomApp:
         body = b""
         if method == "POST":
             body = await read_body(headers, receive)
+            if route.bare and body:
+                decode_body(_NO_DRAFT, body, {})
             # The host may have removed the caller while its body was on its way.
             seat = live.authenticate(token, live.clock())
             _check_access(route, seat)

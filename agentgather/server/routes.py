@@ -30,13 +30,17 @@ class Way(Enum):
 
 
 class Route(NamedTuple):
-    """One row. In ``path``, ``<alias>`` stands for a participant."""
+    """One row. In ``path``, ``<alias>`` stands for a participant.
+
+    ``bare`` endpoints need no body: it may be absent, or any JSON object.
+    """
 
     method: str
     path: str
     access: Access
     way: Way
     handler: Handler
+    bare: bool = False
 
 
 ROUTES: Final = (
@@ -56,14 +60,28 @@ ROUTES: Final = (
     Route("GET", "/card", Access.CARD, Way.QUART, seats.get_card),
     Route("GET", "/profile", Access.PARTICIPANT, Way.QUART, seats.get_profile),
     Route("POST", "/profile", Access.PARTICIPANT, Way.QUART, seats.post_profile),
-    Route("POST", "/join", Access.PARTICIPANT, Way.QUART, seats.post_join),
-    Route("POST", "/leave", Access.PARTICIPANT, Way.QUART, seats.post_leave),
+    Route("POST", "/join", Access.PARTICIPANT, Way.QUART, seats.post_join, bare=True),
+    Route("POST", "/leave", Access.PARTICIPANT, Way.QUART, seats.post_leave, bare=True),
     Route("POST", "/attendance", Access.HOST, Way.QUART, room.post_attendance),
-    Route("POST", "/loop-guard", Access.HOST, Way.QUART, room.post_loop_guard),
-    Route("POST", "/close", Access.HOST, Way.QUART, room.post_close),
+    Route("POST", "/loop-guard", Access.HOST, Way.QUART, room.post_loop_guard, bare=True),
+    Route("POST", "/close", Access.HOST, Way.QUART, room.post_close, bare=True),
     Route("POST", "/participants", Access.HOST, Way.QUART, roster.post_participants),
-    Route("POST", "/participants/<alias>/remove", Access.HOST, Way.QUART, roster.post_remove),
-    Route("POST", "/participants/<alias>/rotate", Access.HOST, Way.QUART, roster.post_rotate),
+    Route(
+        "POST",
+        "/participants/<alias>/remove",
+        Access.HOST,
+        Way.QUART,
+        roster.post_remove,
+        bare=True,
+    ),
+    Route(
+        "POST",
+        "/participants/<alias>/rotate",
+        Access.HOST,
+        Way.QUART,
+        roster.post_rotate,
+        bare=True,
+    ),
 )
 
 _BY_PATH: Final[dict[str, dict[str, Route]]] = {}

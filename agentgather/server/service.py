@@ -7,6 +7,7 @@ Tasks of a served room, outermost first; each outlives those below it:
 * the HTTP server, and in it one task per connection.
 """
 
+import gc
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -85,6 +86,7 @@ async def serve_room(
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve an open room until ``stop``, then answer every held wait and return."""
+    _settle_memory()
     await serve_http(
         build_app(live, served),
         sockets,
@@ -92,3 +94,13 @@ async def serve_room(
         on_stop=live.hub.release,
         task_status=task_status,
     )
+
+
+def _settle_memory() -> None:
+    """Keep the collector from walking the log and the code at every few requests.
+
+    With 5,000 waits a fan-out took half as long again without this.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
