@@ -12,7 +12,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, get_args, get_origin, get_type_hints
+from typing import Any, Final, get_type_hints
 
 import msgspec
 from msgspec import UNSET, Raw
@@ -193,12 +193,7 @@ def components(structs: list[type[msgspec.Struct]], ref_template: str) -> dict[s
 
 def _raw_fields(struct: type[msgspec.Struct]) -> list[str]:
     """Name the fields that carry messages as bytes of the log."""
-    hints = get_type_hints(struct)
-    return [
-        name
-        for name, hint in hints.items()
-        if hint is Raw or (get_origin(hint) is list and get_args(hint) == (Raw,))
-    ]
+    return [name for name, hint in get_type_hints(struct).items() if hint is Raw]
 
 
 def _describe_sent(struct: type[msgspec.Struct], schema: dict[str, Any]) -> None:

@@ -156,6 +156,8 @@ _SEATED: Final = (*_WHO[Access.WAITER], "participant_removed")
 _EVERY: Final = ("insecure_remote", "bad_origin", "bad_query", "internal_error", "shutting_down")
 _EVERY_GET: Final = ("unexpected_body",)
 _EVERY_POST: Final = (
+    "invalid_json",
+    "invalid_body",
     "unsupported_media_type",
     "body_too_large",
     "body_timeout",
@@ -196,12 +198,10 @@ def codes_of(route: Route) -> tuple[str, ...]:
     """Name what an endpoint may refuse, without the shape of a request."""
     operation = OPERATIONS[route.method, template(route.path)]
     host = ("host_required",) if route.access is Access.HOST else ()
-    body = ("invalid_json", "invalid_body") if operation.body is not None else ()
     codes = (
         *_WHO.get(route.access, _SEATED),
         *host,
         *operation.codes,
-        *body,
         *(_EVERY_POST if route.method == "POST" else _EVERY_GET),
         *_EVERY,
     )
@@ -260,8 +260,11 @@ def _operation(route: Route, path: str) -> dict[str, Any]:
         parameters.append({"name": name, "in": where, "description": text, "schema": schema})
     if parameters:
         described["parameters"] = parameters
-    if operation.body is not None:
-        described["requestBody"] = {"required": True, "content": _content(operation.body)}
+    if route.method == "POST":
+        described["requestBody"] = {
+            "required": not route.bare,
+            "content": _content(operation.body or api.NoDraft),
+        }
     if route.access not in (Access.ANYONE, Access.LOOPBACK):
         described["security"] = [{"bearer": []}]
         if route.access is Access.CARD:
