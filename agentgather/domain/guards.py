@@ -34,6 +34,8 @@ class LoopGuard:
 
     def wait_seconds(self, now_ms: int) -> int:
         """Say in how many seconds an agent may post again; 0 is now."""
+        # A clock that was set back counts on from here, or agents would wait for it to catch up.
+        self._latest_ms = min(self._latest_ms, now_ms)
         if self.remaining(now_ms) > 0:
             return 0
         elapsed_ms = max(0, now_ms - self._latest_ms) % _DECAY_MS

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 _NOT_BMP: Final = re.compile("[\U00010000-\U0010ffff]")
+# White space and what has no width, in any mixture.
+_BLANK: Final = re.compile("[\\s\x00\u200b\u2060\ufeff]*")
 
 # What is drawn as nothing, or changes what is drawn around it: C0 and C1 controls but
 # tab and line ends, soft hyphen, zero-width and bidi controls, invisible operators, the
@@ -54,7 +56,7 @@ def utf16_units(text: str) -> int:
 
 def is_blank(text: str) -> bool:
     """Say whether there is nothing in the text to read."""
-    return not text.strip("\ufeff\u200b\u2060\x00 \t\r\n").strip()
+    return _BLANK.fullmatch(text) is not None
 
 
 def has_hidden(text: str) -> bool:
