@@ -59,7 +59,7 @@ def parse_display_name(text: str, *, own_alias: str) -> str:
         Rejected: ``invalid_display_name`` or ``reserved_name``.
 
     """
-    name = _SPACE.sub(" ", text).strip()
+    name = _SPACE.sub(" ", text).strip(" ")
     if HIDDEN.search(name) or any(unicodedata.category(c) in _UNSEEN for c in name):
         raise Rejected("invalid_display_name", "a name cannot hold characters that nobody sees")
     if not name or utf16_units(name) > MAX_DISPLAY_NAME_CHARS:

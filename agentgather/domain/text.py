@@ -33,8 +33,8 @@ class Moment(NamedTuple):
 def format_time(wall_ms: int) -> str:
     """Give milliseconds since 1970 as ``YYYY-MM-DDTHH:MM:SS.mmmZ``."""
     seconds, milliseconds = divmod(wall_ms, 1000)
-    when = datetime.fromtimestamp(seconds, UTC)
-    return f"{when:%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z"
+    when = datetime.fromtimestamp(seconds, UTC).isoformat()
+    return f"{when[:19]}.{milliseconds:03d}Z"
 
 
 def parse_time(text: str) -> int | None:

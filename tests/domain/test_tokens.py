@@ -44,8 +44,8 @@ def test_an_older_token_is_one_too() -> None:
         "agp_" + "a" * 43 + "\n",
         "agp_" + "é" * 43,
         " agp_" + "a" * 43,
-    ]
-    + ["agp_" + "a" * 200],
+        "agp_" + "a" * 200,
+    ],
 )
 def test_what_has_another_form_is_no_token(text: str) -> None:
     assert not is_token(text)
