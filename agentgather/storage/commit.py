@@ -19,7 +19,7 @@ from typing import Final, NamedTuple, Protocol, Self
 import outcome
 import trio
 
-from agentgather.storage.journal import StorageFailed, StorageFull
+from agentgather.storage.journal import StorageBusy, StorageFailed, StorageFull
 from agentgather.wire.errors import Unavailable
 from agentgather.wire.limits import (
     MAX_COMMIT_BATCH,
@@ -29,6 +29,9 @@ from agentgather.wire.limits import (
 )
 
 logger: Final = logging.getLogger(__name__)
+
+
+_RETRY_SECONDS: Final = 1
 
 
 class Change(NamedTuple):
@@ -49,6 +52,7 @@ class RoomStore(Protocol):
 
         Raises:
             StorageFull: there was no space; nothing of it is stored.
+            StorageBusy: something else ran out for now; nothing of it is stored.
             StorageFailed: what is stored is not known, now and for ever after.
 
         """
@@ -72,13 +76,13 @@ class Staged:
         """Return once the changes are durable. Cancelling this does not undo them.
 
         Raises:
-            Unavailable: ``storage_full``, ``storage_failed`` or ``shutting_down``; the
-                changes were undone.
+            Unavailable: ``storage_full``, ``storage_failed``, ``overloaded`` or
+                ``shutting_down``; the changes were undone.
 
         """
         await self._settled.wait()
         if self._code is not None:
-            raise Unavailable(self._code)
+            raise Unavailable(self._code, retry_after=_RETRY_SECONDS)
 
     def _settle(self, code: str | None = None) -> None:
         self._code = code
@@ -120,12 +124,12 @@ class GroupCommit:
         if self.failed:
             raise Unavailable("storage_failed")
         if self._closed:
-            raise Unavailable("shutting_down", retry_after=1)
+            raise Unavailable("shutting_down", retry_after=_RETRY_SECONDS)
         size_bytes = len(change.lines)
         for _, content in change.files:
             size_bytes += len(content or b"")
         if self._staged >= MAX_STAGED or self._staged_bytes > MAX_STAGED_BYTES:
-            raise Unavailable("overloaded", retry_after=1)
+            raise Unavailable("overloaded", retry_after=_RETRY_SECONDS)
         batch = self._open_batch(size_bytes)
         if change.lines:
             batch._lines.append(change.lines)
@@ -168,6 +172,9 @@ class GroupCommit:
         except StorageFull as error:
             logger.warning("the disk is full, changes were refused: %s", error)
             self._undo_all("storage_full")
+        except (StorageBusy, MemoryError) as error:
+            logger.warning("changes were refused: %s", error)
+            self._undo_all("overloaded")
         except StorageFailed as error:
             logger.error("the disk failed, the room is read-only until a restart: %s", error)  # noqa: TRY400
             self.failed = True

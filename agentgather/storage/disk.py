@@ -3,6 +3,7 @@
 import errno
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -10,7 +11,9 @@ if sys.platform == "darwin":
     import fcntl
 
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""Room ran out: nothing is broken, and what was written can be cut back."""
+"""Space ran out: nothing is broken, and what was written can be cut back."""
+BUSY: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
+"""The process or the machine ran out of something that comes back."""
 CANNOT_SYNC: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 """The file system has no such call. It is not a failed write; see ``spec/storage.md``."""
 
@@ -36,7 +39,7 @@ class Disk(Protocol):
     def unlink(self, path: Path) -> None:
         """Take a name away."""
 
-    def sync_directory(self, path: Path) -> None:
+    def sync_directory(self, descriptor: int) -> None:
         """Make the names in a directory durable."""
 
 
@@ -65,12 +68,8 @@ class _OsDisk:
     def unlink(self, path: Path) -> None:
         path.unlink()
 
-    def sync_directory(self, path: Path) -> None:
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    def sync_directory(self, descriptor: int) -> None:
+        os.fsync(descriptor)
 
 
 OS_DISK: Final[Disk] = _OsDisk()
@@ -96,24 +95,22 @@ def sync_if_possible(disk: Disk, descriptor: int) -> bool:
             that all is well although it is not, so there must be none.
 
     """
-    try:
-        disk.sync(descriptor)
-    except OSError as error:
-        if error.errno in CANNOT_SYNC:
-            return False
-        raise
-    return True
+    return _if_possible(disk.sync, descriptor)
 
 
-def sync_directory_if_possible(disk: Disk, path: Path) -> bool:
+def sync_directory_if_possible(disk: Disk, descriptor: int) -> bool:
     """Sync a directory's names; False where the file system cannot.
 
     Raises:
         OSError: the sync failed.
 
     """
+    return _if_possible(disk.sync_directory, descriptor)
+
+
+def _if_possible(sync: Callable[[int], None], descriptor: int) -> bool:
     try:
-        disk.sync_directory(path)
+        sync(descriptor)
     except OSError as error:
         if error.errno in CANNOT_SYNC:
             return False

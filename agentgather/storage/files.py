@@ -8,6 +8,8 @@ import os
 import secrets
 import stat
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -84,6 +86,9 @@ def open_regular(path: Path, flags: int) -> int:
         raise
     try:
         _check_regular(path, os.fstat(descriptor))
+        if flags & os.O_CREAT:
+            # A umask can only take bits away, and one of 0777 takes ours.
+            os.fchmod(descriptor, FILE_MODE)
     except BaseException:
         os.close(descriptor)
         raise
@@ -116,6 +121,21 @@ def read_file(path: Path, *, max_bytes: int) -> bytes:
     return data
 
 
+@contextmanager
+def open_directory(path: Path) -> Iterator[int]:
+    """Hold a directory open for the length of the block, so that its names can be synced.
+
+    Raises:
+        OSError: it cannot be opened.
+
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
 def replace_file(path: Path, data: bytes, *, disk: Disk = OS_DISK) -> None:
     """Put a file in place of another, durably: a reader or a crash meets the old or the new.
 
@@ -126,20 +146,21 @@ def replace_file(path: Path, data: bytes, *, disk: Disk = OS_DISK) -> None:
         OSError: nothing changed, or, if it was the last sync that failed, perhaps.
 
     """
-    for attempt in range(1, _SWEEP_ATTEMPTS + 1):
-        temporary = write_temporary(path, data, disk=disk)
-        try:
-            disk.rename(temporary, path)
-        except BaseException as error:
-            temporary.unlink(missing_ok=True)
-            if isinstance(error, IsADirectoryError):
-                raise UnsafeFile(f"{path} is a directory") from error
-            # Who opens a room sweeps its temporary files; ours may have been among them.
-            if isinstance(error, FileNotFoundError) and attempt < _SWEEP_ATTEMPTS:
-                continue
-            raise
-        break
-    sync_directory_if_possible(disk, path.parent)
+    with open_directory(path.parent) as directory:
+        for attempt in range(1, _SWEEP_ATTEMPTS + 1):
+            temporary = write_temporary(path, data, disk=disk)
+            try:
+                disk.rename(temporary, path)
+            except BaseException as error:
+                temporary.unlink(missing_ok=True)
+                if isinstance(error, IsADirectoryError):
+                    raise UnsafeFile(f"{path} is a directory") from error
+                # Who opens a room sweeps its temporary files; ours may have been among them.
+                if isinstance(error, FileNotFoundError) and attempt < _SWEEP_ATTEMPTS:
+                    continue
+                raise
+            break
+        sync_directory_if_possible(disk, directory)
 
 
 def write_temporary(path: Path, data: bytes, *, disk: Disk = OS_DISK, sync: bool = True) -> Path:
@@ -173,14 +194,14 @@ def create_file(path: Path, data: bytes, *, replace: bool) -> None:
                 raise UnsafeFile(f"{path} is not a regular file")
         replace_file(path, data)
         return
-    _write_new(path, data, disk=OS_DISK, sync=True)
-    sync_directory_if_possible(OS_DISK, path.parent)
+    with open_directory(path.parent) as directory:
+        _write_new(path, data, disk=OS_DISK, sync=True)
+        sync_directory_if_possible(OS_DISK, directory)
 
 
 def _write_new(path: Path, data: bytes, *, disk: Disk, sync: bool) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFE_FLAGS, FILE_MODE)
     try:
-        # A umask can only take bits away, and one of 0777 takes ours.
         os.fchmod(descriptor, FILE_MODE)
         write_all(disk, descriptor, data)
         if sync:
@@ -207,8 +228,8 @@ def remove_temporaries(directory: Path, *, min_age_seconds: float = 0) -> None:
         if TEMPORARY not in entry.name or entry.is_dir(follow_symlinks=False):
             continue
         try:
-            age_seconds = time.time() - entry.stat(follow_symlinks=False).st_mtime
-            if age_seconds >= min_age_seconds or min_age_seconds == 0:
+            changed_at = entry.stat(follow_symlinks=False).st_mtime
+            if min_age_seconds == 0 or time.time() - changed_at >= min_age_seconds:
                 Path(entry.path).unlink()
         except FileNotFoundError:
             continue

@@ -1,34 +1,28 @@
 """One AGENTGATHER_HOME: where its rooms and seats lie, and what is in their small files."""
 
 import os
-import secrets
-import shutil
 import stat
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from agentgather.storage.disk import OS_DISK, Disk, sync_directory_if_possible
+from agentgather.storage.disk import OS_DISK, Disk
 from agentgather.storage.files import (
-    DIRECTORY_MODE,
-    TEMPORARY,
     UnsafeFile,
-    create_file,
     ensure_directory,
-    read_file,
     remove_temporaries,
     replace_file,
 )
-from agentgather.storage.journal import Recovery, open_journal
+from agentgather.storage.journal import open_journal
 from agentgather.storage.lock import open_lock
 from agentgather.storage.log_scan import OnRecord
+from agentgather.storage.new_room import ABANDONED_SECONDS, create_folder
+from agentgather.storage.recovery import Recovery
+from agentgather.storage.repair import read_repaired
 from agentgather.storage.room_folder import RoomFolder
 from agentgather.storage.stored_room import (
-    BRIEF_FILE,
-    COPY_SUFFIX,
     CURSORS,
     LOCK_FILE,
     LOG_FILE,
@@ -41,7 +35,6 @@ from agentgather.storage.stored_room import (
     read_record,
     read_stored_room,
 )
-from agentgather.wire.limits import MAX_SMALL_FILE_BYTES
 from agentgather.wire.names import is_slug
 from agentgather.wire.records import (
     CurrentRoom,
@@ -50,14 +43,11 @@ from agentgather.wire.records import (
     RoomState,
     Tokens,
     TunnelState,
-    encode_roster,
     encode_small_file,
 )
 
 _CURRENT_FILE: Final = "current-room.json"
 _ROOMS: Final = "rooms"
-# Making a room or a file takes milliseconds; what is an hour old was left by a crash.
-_ABANDONED_SECONDS: Final = 3600
 
 
 class Home:
@@ -79,7 +69,7 @@ class Home:
         """
         ensure_directory(self.root)
         ensure_directory(self.root / _ROOMS)
-        remove_temporaries(self.root, min_age_seconds=_ABANDONED_SECONDS)
+        remove_temporaries(self.root, min_age_seconds=ABANDONED_SECONDS)
 
     # --- Rooms ------------------------------------------------------------------------
     def rooms(self) -> list[str]:
@@ -131,30 +121,7 @@ class Home:
         """
         path = self.room_path(state.id)
         self.prepare()
-        self._remove_abandoned()
-        if os.path.lexists(path):
-            raise FileExistsError(f"this home has a room or a seat named {state.id} already")
-        new = path.with_name(f".{state.id}{TEMPORARY}{secrets.token_hex(8)}")
-        new.mkdir(mode=DIRECTORY_MODE)
-        try:
-            new.chmod(DIRECTORY_MODE)
-            ensure_directory(new / CURSORS)
-            for name, content in (
-                (ROOM_FILE, encode_small_file(state)),
-                (ROSTER_FILE, encode_roster(participants)),
-                (BRIEF_FILE, brief.encode()),
-                (TOKENS_FILE, encode_small_file(tokens)),
-                (LOG_FILE, b""),
-            ):
-                create_file(new / name, content, replace=False)
-            new.rename(path)
-        except BaseException as error:
-            shutil.rmtree(new, ignore_errors=True)
-            # Another process was faster.
-            if isinstance(error, OSError) and os.path.lexists(path):
-                raise FileExistsError(f"this home has a room named {state.id} already") from error
-            raise
-        sync_directory_if_possible(OS_DISK, path.parent)
+        create_folder(path, state, participants, brief, tokens)
 
     def read_room(self, room: str) -> StoredRoom:
         """Read a room's small files without its lock; changes nothing.
@@ -259,14 +226,6 @@ class Home:
         except DamagedRoom:
             return None
 
-    def _remove_abandoned(self) -> None:
-        """Remove rooms that were never finished."""
-        for entry in os.scandir(self.root / _ROOMS):
-            if entry.name.startswith(".") and TEMPORARY in entry.name:
-                age_seconds = time.time() - entry.stat(follow_symlinks=False).st_mtime
-                if age_seconds >= _ABANDONED_SECONDS and entry.is_dir(follow_symlinks=False):
-                    shutil.rmtree(entry.path, ignore_errors=True)
-
 
 @dataclass(frozen=True, slots=True)
 class OpenRoom:
@@ -310,16 +269,9 @@ def open_room(
     with open_lock(path / LOCK_FILE):
         remove_temporaries(path)
         remove_temporaries(path / CURSORS)
-        stored, restored = read_stored_room(path, room)
-        for name in restored:
-            _restore(path / name, now_text)
-        warnings = list(stored.warnings)
-        try:
-            home.read_tokens(room)
-        except DamagedRoom:
-            warnings.append(f"{TOKENS_FILE} is damaged; rotate the seats that nobody has used yet")
-            _set_aside(path / TOKENS_FILE, now_text)
-        on_stored(stored)
+        stored, warnings = read_repaired(path, room, now_text)
+        if on_stored is not None:
+            on_stored(stored)
         journal, recovery = open_journal(
             path / LOG_FILE, room, on_record, now_text=now_text, disk=disk
         )
@@ -328,15 +280,3 @@ def open_room(
             yield OpenRoom(stored, recovery, store, (*warnings, *recovery.problems))
         finally:
             journal.close()
-
-
-def _restore(path: Path, now_text: str) -> None:
-    copy = path.with_name(f"{path.name}{COPY_SUFFIX}")
-    content = read_file(copy, max_bytes=MAX_SMALL_FILE_BYTES)
-    if path.exists():
-        _set_aside(path, now_text)
-    replace_file(path, content)
-
-
-def _set_aside(path: Path, now_text: str) -> None:
-    path.rename(path.with_name(f"{path.name}.damaged-{now_text.replace(':', '')}"))

@@ -5,9 +5,7 @@ the next line does not stick to it.
 """
 
 import os
-from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -19,8 +17,9 @@ from agentgather.storage.disk import (
     sync_if_possible,
     write_all,
 )
-from agentgather.storage.files import FILE_MODE, open_regular
-from agentgather.storage.log_scan import BadLine, LogScan, OnRecord
+from agentgather.storage.files import FILE_MODE, open_directory, open_regular
+from agentgather.storage.log_scan import LogScan, OnRecord
+from agentgather.storage.recovery import Recovery
 from agentgather.wire.limits import MAX_LOG_LINE_BYTES
 
 _CHUNK_BYTES: Final = 256 * 1024
@@ -34,59 +33,8 @@ class StorageFailed(Exception):
     """The disk failed, or somebody else changed the files. Only opening again helps."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recovery:
-    """What reading a log found. The records themselves went to ``on_record``.
-
-    ``bad`` holds the first 1,000 bad lines, ``bad_count`` counts them all. A gap is a jump
-    in the ids, a record out of order one that belongs into an earlier gap. ``torn`` is
-    where a tail of ``torn_bytes`` was set aside; None when the log was only read.
-    ``can_sync`` is false on a file system that cannot promise anything.
-    """
-
-    records: int
-    last_id: int
-    blank: int
-    bad: tuple[BadLine, ...]
-    bad_count: int
-    gaps: int
-    duplicates: int
-    out_of_order: int
-    foreign: int
-    torn: Path | None
-    torn_bytes: int
-    can_sync: bool = True
-    was_missing: bool = False
-
-    @property
-    def problems(self) -> tuple[str, ...]:
-        """What a host should know, in plain words; empty for a sound log."""
-        found = []
-        if self.was_missing:
-            found.append("the log was missing; the room starts with an empty one")
-        if self.torn is not None:
-            found.append(f"an unfinished last line was set aside as {self.torn.name}")
-        elif self.torn_bytes:
-            found.append(f"the last {self.torn_bytes} bytes are an unfinished line")
-        if self.bad_count:
-            first = self.bad[0]
-            found.append(
-                f"{self.bad_count} bad line(s) in the log, the first is line {first.number} "
-                f"at byte {first.offset}: {first.reason}"
-            )
-        for count, what in (
-            (self.gaps, "gap(s) in the ids"),
-            (self.duplicates, "record(s) with an id that another has"),
-            (self.out_of_order, "record(s) out of order"),
-            (self.foreign, "record(s) of another room"),
-        ):
-            if count:
-                found.append(f"{count} {what}")
-        if not self.can_sync:
-            found.append(
-                "this file system has no sync: after a power cut, acknowledged messages may be gone"
-            )
-        return tuple(found)
+class StorageBusy(Exception):
+    """The process is out of descriptors or memory. Nothing was stored; try again soon."""
 
 
 class Journal:
@@ -179,11 +127,13 @@ def open_journal(
         os.fchmod(descriptor, FILE_MODE)
         scan, sound_bytes, size_bytes = _scan(descriptor, room, on_record)
         torn = None
-        if size_bytes > sound_bytes:
-            torn = _set_aside(path, descriptor, sound_bytes, now_text, disk)
-            disk.truncate(descriptor, sound_bytes)
-        can_sync = sync_if_possible(disk, descriptor)
-        can_sync = sync_directory_if_possible(disk, path.parent) and can_sync
+        with open_directory(path.parent) as directory:
+            if size_bytes > sound_bytes:
+                torn = _set_aside(path, descriptor, sound_bytes, now_text, disk)
+                sync_directory_if_possible(disk, directory)
+                disk.truncate(descriptor, sound_bytes)
+            can_sync = sync_if_possible(disk, descriptor)
+            can_sync = sync_directory_if_possible(disk, directory) and can_sync
     except OSError as error:
         os.close(descriptor)
         if error.errno in FULL:
@@ -239,13 +189,13 @@ def _scan(descriptor: int, room: str, on_record: OnRecord) -> tuple[LogScan, int
 
 
 def _set_aside(path: Path, descriptor: int, start: int, now_text: str, disk: Disk) -> Path:
-    """Copy the log from ``start`` on to a file of its own, durably."""
+    """Copy the log from ``start`` on to a file of its own, and sync its content."""
     torn, copy = _create_torn(path, now_text.replace(":", ""))
     try:
-        for chunk in _read_from(descriptor, start):
+        while chunk := os.pread(descriptor, _CHUNK_BYTES, start):
             write_all(disk, copy, chunk)
+            start += len(chunk)
         sync_if_possible(disk, copy)
-        sync_directory_if_possible(disk, path.parent)
     except BaseException:
         torn.unlink(missing_ok=True)
         raise
@@ -263,12 +213,6 @@ def _create_torn(path: Path, time_text: str) -> tuple[Path, int]:
         except FileExistsError:
             continue
     raise FileExistsError(f"too many files {path.name}.torn-{time_text}-*")
-
-
-def _read_from(descriptor: int, start: int) -> Iterator[bytes]:
-    while chunk := os.pread(descriptor, _CHUNK_BYTES, start):
-        yield chunk
-        start += len(chunk)
 
 
 def _recovery(

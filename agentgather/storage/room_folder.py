@@ -6,9 +6,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from agentgather.storage.disk import FULL, OS_DISK, Disk, sync_directory_if_possible
-from agentgather.storage.files import TEMPORARY, UnsafeFile, read_file, write_temporary
-from agentgather.storage.journal import Journal, StorageFailed, StorageFull
+from agentgather.storage.disk import BUSY, FULL, OS_DISK, Disk, sync_directory_if_possible
+from agentgather.storage.files import (
+    TEMPORARY,
+    UnsafeFile,
+    open_directory,
+    read_file,
+    write_temporary,
+)
+from agentgather.storage.journal import Journal, StorageBusy, StorageFailed, StorageFull
 from agentgather.storage.stored_room import COPIED, COPY_SUFFIX, ROSTER_FILE, with_kept
 from agentgather.wire.limits import MAX_SMALL_FILE_BYTES
 
@@ -40,29 +46,34 @@ class RoomFolder:
 
         Raises:
             StorageFull: there was no space; files and log are as they were.
+            StorageBusy: descriptors or memory ran out; files and log are as they were.
             StorageFailed: the disk failed, now or before; only opening the room again helps.
 
         """
         if self._failed:
             raise StorageFailed("the disk failed before")
-        if not files:
-            self._journal.append(lines)
-            return
-        swap = _Swap(self._path, self._with_kept(files), self._disk)
         try:
-            swap.prepare()
-            swap.switch()
-            if lines:
+            if files:
+                self._write_all(files, lines)
+            else:
                 self._journal.append(lines)
-        except (OSError, UnsafeFile, StorageFull, StorageFailed) as error:
-            self._go_back(swap)
-            if isinstance(error, StorageFull):
-                raise
-            if isinstance(error, OSError) and error.errno in FULL:
-                raise StorageFull(error.strerror) from error
+        except StorageFailed:
             self._failed = True
+            raise
+
+    def _write_all(self, files: Mapping[str, bytes | None], lines: bytes) -> None:
+        try:
+            files = self._with_kept(files)
+            # Opened before anything changes: going back must not need a descriptor.
+            with open_directory(self._path) as directory:
+                self._swap(_Swap(self._path, files, self._disk, directory), lines)
+        except (OSError, UnsafeFile) as error:
+            code = error.errno if isinstance(error, OSError) else None
+            if code in FULL:
+                raise StorageFull(str(error)) from error
+            if code in BUSY:
+                raise StorageBusy(str(error)) from error
             raise StorageFailed(str(error)) from error
-        swap.finish()
         for name in COPIED & files.keys():
             self._copy(name, files[name])
 
@@ -73,12 +84,19 @@ class RoomFolder:
             files[ROSTER_FILE] = with_kept(roster, self._kept)
         return files
 
-    def _go_back(self, swap: "_Swap") -> None:
+    def _swap(self, swap: "_Swap", lines: bytes) -> None:
         try:
-            swap.undo()
-        except OSError as error:
-            self._failed = True
-            raise StorageFailed(error.strerror) from error
+            swap.prepare()
+            swap.switch()
+            if lines:
+                self._journal.append(lines)
+        except BaseException:
+            try:
+                swap.undo()
+            except OSError as error:
+                raise StorageFailed(str(error)) from error
+            raise
+        swap.finish()
 
     def _copy(self, name: str, content: bytes | None) -> None:
         """Keep a second copy, for the day on which the file itself is damaged.
@@ -97,10 +115,13 @@ class RoomFolder:
 class _Swap:
     """Several small files that are replaced together, and put back if the log fails."""
 
-    def __init__(self, path: Path, files: Mapping[str, bytes | None], disk: Disk) -> None:
+    def __init__(
+        self, path: Path, files: Mapping[str, bytes | None], disk: Disk, directory: int
+    ) -> None:
         self._path = path
         self._files = files
         self._disk = disk
+        self._directory = directory
         self._new: dict[str, Path] = {}
         self._old: dict[str, Path | None] = {}
 
@@ -120,7 +141,7 @@ class _Swap:
                 del self._new[name]
             elif self._old[name] is not None:
                 self._disk.unlink(path)
-        sync_directory_if_possible(self._disk, self._path)
+        sync_directory_if_possible(self._disk, self._directory)
 
     def _keep_old(self, path: Path) -> Path | None:
         old = path.with_name(f".{path.name}{TEMPORARY}old")
@@ -146,7 +167,7 @@ class _Swap:
             else:
                 (self._path / name).unlink(missing_ok=True)
         if self._old:
-            sync_directory_if_possible(self._disk, self._path)
+            sync_directory_if_possible(self._disk, self._directory)
 
     def finish(self) -> None:
         """Forget the old contents. What fails here, the next opening does."""

@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from agentgather.domain.text import parse_time
 from agentgather.storage.files import read_file
 from agentgather.wire.limits import MAX_SMALL_FILE_BYTES
 from agentgather.wire.records import (
@@ -76,6 +77,9 @@ def parse_room(data: bytes, room: str) -> RoomState:
             f"up to {SCHEMA}); upgrade agentgather to open it"
         )
     state = RoomState.from_plain(plain)
+    if state.expires_at is not None and parse_time(state.expires_at) is None:
+        # Read as no time at all, it would keep a room open that should have ended.
+        raise _Wrong("expires_at is no time")
     if state.id != room:
         raise _Wrong("it is another room's")
     return state

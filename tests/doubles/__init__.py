@@ -1,0 +1,1 @@
+"""Verified fakes, used by the tests of several packages."""
