@@ -156,6 +156,9 @@ class Log:
             if size > MAX_PAGE_BYTES and start < end:
                 break
             start -= 1
+        # The next page ends before the id of this one's first record, so that must be its top.
+        while 0 < start < end and self._tops[start - 1] == self._tops[start]:
+            start -= 1
         return self._splice(start, end), start > 0
 
     def _end_of_page(self, start: int, limit: int) -> int:

@@ -60,7 +60,8 @@ class Room:
         self.here: dict[str, bool] = {}
         """By alias: whether the last notice said that it joined, or that it left."""
         self._max_messages = max_messages
-        self._keys: dict[tuple[str, str], int] = {}
+        # Records, not ids: a damaged log can hold an id twice.
+        self._keys: dict[tuple[str, str], bytes] = {}
 
     # --- Loading ----------------------------------------------------------------
     def load(self, message: Message, entry: bytes) -> None:
@@ -85,8 +86,8 @@ class Room:
         return parse_time(self.state.expires_at) if self.state.expires_at else None
 
     # --- Messages -----------------------------------------------------------------
-    def known_post(self, sender: str, draft: MessageDraft) -> Message | None:
-        """Give the message that this sender posted under the same key.
+    def known_post(self, sender: str, draft: MessageDraft) -> tuple[int, bytes] | None:
+        """Give the id and the bytes of what this sender posted under the same key.
 
         Raises:
             Rejected: ``idempotency_conflict``: the key stands for another text.
@@ -94,14 +95,13 @@ class Room:
         """
         if draft.client_msg_id is msgspec.UNSET:
             return None
-        message_id = self._keys.get((sender, draft.client_msg_id))
-        if message_id is None:
+        entry = self._keys.get((sender, draft.client_msg_id))
+        if entry is None:
             return None
-        message = self.log.find(message_id)
-        assert message is not None
+        message = decode_message(entry)
         if message.text != draft.text:
             raise Rejected("idempotency_conflict")
-        return message
+        return message.id, entry
 
     def check_open(self) -> None:
         """Refuse a write to a closed room.
@@ -194,7 +194,7 @@ class Room:
             return entry
         self.client_messages += 1
         if message.client_msg_id is not None:
-            self._keys.setdefault((message.sender, message.client_msg_id), message.id)
+            self._keys.setdefault((message.sender, message.client_msg_id), entry)
         author = self.roster.get(message.sender)
         if author is not None and author.kind == "agent":
             self.guard.agent_posted(parse_time(message.ts) or 0)

@@ -167,8 +167,8 @@ class LiveRoom:
         """
         known = self.room.known_post(sender.alias, draft)
         if known is not None:
-            pending = self._latest if known.id > self.room.log.head else None
-            return self.room.log.entry(known.id), pending, True
+            message_id, entry = known
+            return entry, self._latest if message_id > self.room.log.head else None, True
         self.check_post(sender, now)
         message = self.room.decide_post(sender, draft, now)
         self._posts.record(sender.alias, now.monotonic)
