@@ -3,6 +3,7 @@
 Every answer of every surface is made here, so that none can lack a header.
 """
 
+from http import HTTPStatus
 from typing import Any, Final, NamedTuple, Protocol
 
 from agentgather.wire.api import encode_refusal
@@ -80,3 +81,18 @@ async def send_answer(send: Send, answer: Answer) -> None:
         }
     )
     await send({"type": "http.response.body", "body": answer.body, "more_body": False})
+
+
+def encode_last_answer(answer: Answer) -> bytes:
+    """Give the bytes of an answer after which the connection closes.
+
+    For requests that never became one: what h11 could not read it cannot answer.
+    """
+    phrase = HTTPStatus(answer.status).phrase.encode()
+    head = b"".join(b"%b: %b\r\n" % header for header in header_list(answer))
+    return b"HTTP/1.1 %d %b\r\n%bconnection: close\r\n\r\n%b" % (
+        answer.status,
+        phrase,
+        head,
+        answer.body,
+    )
