@@ -172,7 +172,7 @@ class Connection(TCPServer):
                 return
             await started.send(None)
             await self._flush()
-            self._lingers = self._closing
+            self._closing = self._lingers = self._closing or self._http.is_pipelined
         finally:
             self._flights.end()
 
@@ -193,9 +193,7 @@ class Connection(TCPServer):
             if not data:
                 self._gone = True
             elif http.is_request_whole:
-                # The next request before this one's answer. It is not read, so that the
-                # peer's end is not hidden behind it; the connection closes after the answer.
-                self._closing = self._lingers = True
+                http.is_pipelined = True
             else:
                 await http.handle(RawData(data))
 

@@ -65,7 +65,12 @@ class InlineTaskGroup(TaskGroup):
 
 
 class Protocol(H11Protocol):
-    """Reads requests and writes answers. ``refused`` is why nothing more is read."""
+    """Reads requests and writes answers.
+
+    ``refused`` is why nothing more is read. ``is_pipelined`` is true once a request came
+    before the answer to the one before: it is not read, because it would hide the peer's
+    end from a held wait. The connection closes after the answer, and the peer sends again.
+    """
 
     connection: h11.Connection | H11WSConnection
 
@@ -90,6 +95,7 @@ class Protocol(H11Protocol):
             send,
         )
         self.refused: Rejected | None = None
+        self.is_pipelined = False
 
     @property
     def is_request_whole(self) -> bool:
@@ -100,8 +106,10 @@ class Protocol(H11Protocol):
         """Write one event of an answer."""
         if isinstance(event, Response) and event.status_code >= 200:
             # The rest of an unread body is thrown away, not read as the next request.
-            keeps = self.is_request_whole and not self.context.terminated.is_set()
-            if not keeps and not isinstance(self.stream, SocketStream):
+            keeps = self.is_request_whole and not self.is_pipelined
+            if (not keeps or self.context.terminated.is_set()) and not isinstance(
+                self.stream, SocketStream
+            ):
                 event = replace(event, headers=[*event.headers, (b"connection", b"close")])
         await super().stream_send(event)
 
@@ -125,7 +133,10 @@ class Protocol(H11Protocol):
             else:
                 if isinstance(event, h11.Request):
                     await self._create_stream(event)
-                elif self.stream is None or event in (h11.NEED_DATA, h11.PAUSED):
+                elif event is h11.PAUSED:
+                    self.is_pipelined = True
+                    return
+                elif self.stream is None or event is h11.NEED_DATA:
                     return
                 elif isinstance(event, h11.Data):
                     await self.stream.handle(Body(stream_id=STREAM_ID, data=event.data))
