@@ -164,6 +164,8 @@ class _Swap:
         for name, old in self._old.items():
             if old is not None:
                 self._disk.rename(old, self._path / name)
+                # Of two names for one file, rename(2) leaves both.
+                old.unlink(missing_ok=True)
             else:
                 (self._path / name).unlink(missing_ok=True)
         if self._old:
