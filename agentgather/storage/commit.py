@@ -32,6 +32,7 @@ logger: Final = logging.getLogger(__name__)
 
 
 _RETRY_SECONDS: Final = 1
+_PASSING: Final = frozenset({"overloaded", "shutting_down"})
 
 
 class Change(NamedTuple):
@@ -82,7 +83,8 @@ class Staged:
         """
         await self._settled.wait()
         if self._code is not None:
-            raise Unavailable(self._code, retry_after=_RETRY_SECONDS)
+            soon = self._code in _PASSING
+            raise Unavailable(self._code, retry_after=_RETRY_SECONDS if soon else None)
 
     def _settle(self, code: str | None = None) -> None:
         self._code = code

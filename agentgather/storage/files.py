@@ -81,7 +81,7 @@ def open_regular(path: Path, flags: int) -> int:
     except OSError as error:
         # ELOOP for a link, EISDIR, ENXIO for a FIFO or socket: the errors differ by
         # system, what lies there does not.
-        if not isinstance(error, FileNotFoundError):
+        if not isinstance(error, FileNotFoundError) and os.path.lexists(path):
             _check_regular(path, path.lstat())
         raise
     try:

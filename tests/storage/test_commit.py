@@ -1,5 +1,6 @@
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -257,13 +258,13 @@ FAULTS = st.sampled_from(
         ("link", errno.EIO),
     ]
 )
+# What to do, how often or after how many calls, and the fault.
+Step = tuple[str, int, tuple[str, int]]
 STEPS = st.lists(
-    st.one_of(
-        st.tuples(st.just("stage"), st.integers(1, 5)),
-        st.tuples(st.just("stage with files"), st.integers(1, 3)),
-        st.tuples(st.just("wait"), st.integers(0, 3)),
-        st.tuples(st.just("let go"), st.just(0)),
-        st.tuples(st.just("fail"), FAULTS, st.integers(0, 6)),
+    st.tuples(
+        st.sampled_from(["stage", "stage with a file", "wait", "wait for all", "fail"]),
+        st.integers(0, 5),
+        FAULTS,
     ),
     min_size=1,
     max_size=25,
@@ -273,13 +274,13 @@ STEPS = st.lists(
 @given(steps=STEPS)
 @settings(max_examples=300, deadline=None)
 def test_what_was_acknowledged_is_there_in_order_and_what_was_undone_is_not(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, object]]
+    tmp_path_factory: pytest.TempPathFactory, steps: list[Step]
 ) -> None:
     home = make_home(tmp_path_factory.mktemp("rooms") / "home")
     disk = LossyDisk(folder_of(home))
     with open_room(home, ROOM, Records(), NOW, disk=disk) as room:
         caller = Caller(GatedStore(room.store))
-        trio.run(take_steps, caller, disk.fail, steps)
+        trio.run(take_steps, caller, disk, steps)
     disk.power_cut()
     records = Records()
     with open_room(home, ROOM, records, NOW) as room:
@@ -291,28 +292,21 @@ def test_what_was_acknowledged_is_there_in_order_and_what_was_undone_is_not(
         assert room.stored.brief == expected or caller.commit.failed
 
 
-async def take_steps(
-    caller: Caller, fail: Callable[..., None], steps: list[tuple[object, ...]]
-) -> None:
-    handles: list[Staged] = []
+async def take_steps(caller: Caller, disk: LossyDisk, steps: list[Step]) -> None:
     async with trio.open_nursery() as nursery:
         await nursery.start(caller.commit.run)
-        for what, *details in steps:
-            try:
+        for what, count, (call, code) in steps:
+            with suppress(Unavailable):
                 if what == "fail":
-                    (call, code), after = details  # type: ignore[misc]
-                    fail(call, code, after=after)
+                    disk.fail(call, code, after=count)
                 elif what == "wait":
-                    for _ in range(details[0]):  # type: ignore[call-overload]
+                    for _ in range(count):
                         await trio.lowlevel.checkpoint()
-                elif what == "let go":
-                    if handles:
-                        await handles[-1].wait_durable()
+                elif what == "wait for all":
+                    for staged in caller.handles[-1:]:
+                        await staged.wait_durable()
                 else:
-                    for _ in range(details[0]):  # type: ignore[call-overload]
-                        number = len(caller.applied) + 1
-                        brief = ("brief.md", b"brief %d" % number)
-                        handles.append(caller.stage(*[brief] if "files" in str(what) else []))
-            except Unavailable:
-                continue
+                    for _ in range(count):
+                        brief = b"brief %d" % (len(caller.applied) + 1)
+                        caller.stage(*[("brief.md", brief)] if what != "stage" else [])
         caller.commit.close()

@@ -2,6 +2,7 @@ import errno
 import os
 import stat
 import tracemalloc
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from agentgather.storage.journal import (
 from agentgather.storage.recovery import Recovery
 from agentgather.wire.limits import MAX_LOG_LINE_BYTES
 from agentgather.wire.records import decode_message, encode_message
-from tests.doubles.lossy_disk import LossyDisk
+from tests.doubles.lossy_disk import LossyDisk, PowerCut
 from tests.storage.samples import NOW, ROOM, Records, line
 
 
@@ -420,3 +421,24 @@ def test_a_torn_tail_that_cannot_be_set_aside_stays_where_it_is(path: Path) -> N
         open_journal(path, ROOM, Records(), now_text=NOW, disk=disk)
     assert path.read_bytes() == line(1) + b"torn"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_power_cut_while_a_torn_tail_is_set_aside_loses_none_of_it(tmp_path: Path) -> None:
+    for call in range(50):
+        path = tmp_path / str(call) / "messages.jsonl"
+        path.parent.mkdir()
+        path.write_bytes(line(1) + b"torn")
+        disk = LossyDisk(path.parent)
+        disk.cut_at = call
+        is_open = False
+        with suppress(PowerCut):
+            open_journal(path, ROOM, Records(), now_text=NOW, disk=disk)[0].close()
+            is_open = True
+        disk.power_cut()
+        in_log = path.read_bytes() == line(1) + b"torn"
+        aside = [torn.read_bytes() for torn in path.parent.glob("*.torn-*")]
+        assert in_log or (path.read_bytes() == line(1) and b"torn" in aside)
+        assert opened(path)[0].ids == [1]
+        if is_open:
+            break
+    assert call > 5

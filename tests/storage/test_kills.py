@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from agentgather.storage.home import Home, open_room
+from agentgather.storage.journal import read_journal
+from agentgather.storage.lock import read_holder
 from agentgather.wire.records import decode_plain
 from tests.storage.samples import NOW, ROOM, Records, folder_of, line, make_home
 
@@ -111,6 +113,17 @@ def test_a_disk_that_is_really_full_takes_more_when_it_has_space(small_disk: Pat
     assert stored > 10
     ballast.unlink()
     assert fill_and_check(home, 0) > stored
+
+
+def test_a_disk_that_is_read_only_is_told_as_what_it_is(small_disk: Path) -> None:
+    home = make_home(small_disk / "home", lines=line(1))
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with pytest.raises(OSError, match="Read-only file system"):
+        open_room(home, ROOM, Records(), NOW).__enter__()
+    records = Records()
+    assert read_journal(folder_of(home) / "messages.jsonl", ROOM, records).problems == ()
+    assert home.read_room(ROOM).brief == "the brief"
+    assert read_holder(folder_of(home) / "lock") is None
 
 
 def fill_and_check(home: Home, limit_bytes: int) -> int:
