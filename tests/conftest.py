@@ -1,8 +1,37 @@
 """What every test may use. Hypothesis finds the same examples on every run."""
 
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
+
+from agentgather.storage.home import Home
+from tests.doubles.clock import VIRTUAL_TIME
+from tests.doubles.table import Table, make_home, open_table
 
 # `--hypothesis-profile=search` looks further than a run of the whole suite may.
 settings.register_profile("suite", deadline=None, max_examples=60, derandomize=True, database=None)
 settings.register_profile("search", deadline=None, max_examples=3_000, database=None)
 settings.load_profile("suite")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put a module's own way to run trio before the one that `trio_mode` gives each test."""
+    for item in items:
+        if VIRTUAL_TIME.mark in item.iter_markers("trio"):
+            item.add_marker(VIRTUAL_TIME, append=False)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """A home with an untouched room ``demo``."""
+    return make_home(tmp_path / "home")
+
+
+@pytest.fixture
+async def table(home: Home) -> AsyncIterator[Table]:
+    """The room ``demo``, live. Its tests run under ``VIRTUAL_TIME``."""
+    async with open_table(home) as opened:
+        yield opened
