@@ -250,8 +250,7 @@ def open_room(
     """Own a room for the length of the block: lock it, put right what a crash left, read it.
 
     ``on_stored`` gets the small files' content once, and then ``on_record`` each record of
-    the log, oldest first. Files that were damaged are
-    set aside, never removed.
+    the log, oldest first. Files that were damaged are set aside, never removed.
 
     Raises:
         FileNotFoundError: there is no such room here.
@@ -270,8 +269,7 @@ def open_room(
         remove_temporaries(path)
         remove_temporaries(path / CURSORS)
         stored, warnings = read_repaired(path, room, now_text)
-        if on_stored is not None:
-            on_stored(stored)
+        on_stored(stored)
         journal, recovery = open_journal(
             path / LOG_FILE, room, on_record, now_text=now_text, disk=disk
         )
