@@ -13,7 +13,6 @@ import socket
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
-from typing import Protocol as Interface
 
 import trio
 from hypercorn.config import Config
@@ -22,36 +21,18 @@ from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 
 from agentgather.edge.answers import encode_last_answer, refusal, send_answer
+from agentgather.edge.peer import Peer
 from agentgather.edge.protocol import InlineTaskGroup, Protocol, Started
 from agentgather.edge.shape import find_head_end
+from agentgather.edge.traffic import Traffic
+from agentgather.edge.websocket_session import run_websocket
 from agentgather.wire.errors import Rejected
-from agentgather.wire.limits import (
-    HEADERS_SECONDS,
-    KEEP_ALIVE_SECONDS,
-    UNREAD_ANSWER_SECONDS,
-    UNSENT_BODY_SECONDS,
-)
+from agentgather.wire.limits import HEADERS_SECONDS, KEEP_ALIVE_SECONDS
 
 logger: Final = logging.getLogger(__name__)
 
-READ_BYTES: Final = 64 * 1024
-MAX_DISCARDED_BYTES: Final = 1024 * 1024
-"""What a lingering close reads and throws away: any refused body, and then some."""
-
 App = Callable[[Any, Any, Any], Awaitable[None]]
 _DISCONNECT: Final = {"type": "http.disconnect"}
-
-
-class Flights(Interface):
-    """What a connection tells its server."""
-
-    idle: set[trio.CancelScope]
-
-    def begin(self) -> None:
-        """Count one more answer in flight."""
-
-    def end(self) -> None:
-        """Count one answer in flight less."""
 
 
 class Connection(TCPServer):
@@ -64,19 +45,17 @@ class Connection(TCPServer):
         context: WorkerContext,
         sock: socket.socket,
         address: tuple[str, int] | None,
-        flights: Flights,
+        traffic: Traffic,
     ) -> None:
         stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
         super().__init__(app, config, context, {}, stream)  # type: ignore[arg-type]
         self._asgi = app
         self._sock = sock
-        self._flights = flights
+        self._peer = Peer(sock, stream)
+        self._traffic = traffic
         self._tasks = InlineTaskGroup()
-        self._out: list[bytes] = []
         self._inbox: deque[Any] = deque()
-        self._closing = False
         self._lingers = False
-        self._gone = False
         server = sock.getsockname()[:2] if address is not None else None
         self._http = Protocol(config, context, self._tasks, address, server, self.protocol_send)
 
@@ -92,44 +71,44 @@ class Connection(TCPServer):
             self._sock.close()
 
     async def protocol_send(self, event: Event) -> None:
-        """Take what the protocol writes; it goes out with :meth:`_flush`, in one piece."""
+        """Take what the protocol writes; it goes out at once with the rest of an answer."""
         if isinstance(event, RawData):
-            self._out.append(event.data)
+            self._peer.collect(event.data)
         elif isinstance(event, Closed):
-            self._closing = True
+            self._peer.closing = True
 
     # --- Requests -------------------------------------------------------------------
     async def _serve(self) -> None:
         try:
-            while not self._closing and await self._read_request():
+            while not self._peer.closing and await self._read_request():
                 started = self._tasks.started
                 self._tasks.started = None
                 if started is None:
                     break
                 if started.channel is not None:
-                    await self._run_websocket(started)
+                    await run_websocket(self._asgi, started, self._http, self._peer)
                     return
                 await self._run(started)
         except Rejected as error:
             await self._refuse(error)
-        if self._lingers and not self._gone:
-            await self._linger()
+        if self._lingers and not self._peer.gone:
+            await self._peer.linger()
 
     async def _read_request(self) -> bool:
         """Read until a request's head is whole. False: the peer left or kept still."""
         with trio.move_on_after(KEEP_ALIVE_SECONDS) as idle:
-            self._flights.idle.add(idle)
+            self._traffic.idle.add(idle)
             try:
-                data = await self._read()
+                data = await self._peer.read()
             finally:
-                self._flights.idle.discard(idle)
+                self._traffic.idle.discard(idle)
         if idle.cancelled_caught or not data:
             return False
         if find_head_end(data) < 0:
             head = bytearray(data)
             with trio.move_on_after(HEADERS_SECONDS) as deadline:
                 while find_head_end(head) < 0:
-                    more = await self._read()
+                    more = await self._peer.read()
                     if not more:
                         return False
                     head += more
@@ -147,16 +126,16 @@ class Connection(TCPServer):
 
         async def send(message: Any) -> None:
             nonlocal answering
-            if self._gone:
+            if self._peer.gone:
                 # As ASGI has it: what is sent to nobody is no error.
                 await trio.lowlevel.checkpoint()
                 return
             answering = True
             await started.send(message)
             if message["type"] == "http.response.body":
-                await self._flush()
+                await self._peer.flush()
 
-        self._flights.begin()
+        self._traffic.begin()
         try:
             try:
                 await self._asgi(started.scope, self._receive, send)
@@ -164,17 +143,17 @@ class Connection(TCPServer):
                 logger.exception("an application failed")
                 if not answering:
                     await send_answer(send, refusal(Rejected("internal_error")))
-                self._closing = True
+                self._peer.closing = True
             if self._http.refused is not None and not answering:
                 raise self._http.refused
-            if not answering or self._gone:
-                self._closing = True
+            if not answering or self._peer.gone:
+                self._peer.closing = True
                 return
             await started.send(None)
-            await self._flush()
-            self._closing = self._lingers = self._closing or self._http.is_pipelined
+            await self._peer.flush()
+            self._peer.closing = self._lingers = self._peer.closing or self._http.is_pipelined
         finally:
-            self._flights.end()
+            self._traffic.end()
 
     async def _receive(self) -> Any:
         """ASGI's ``receive``: the body, and after it nothing but the peer's end."""
@@ -182,108 +161,22 @@ class Connection(TCPServer):
         while True:
             if self._inbox:
                 return self._inbox.popleft()
-            if self._gone or http.refused is not None:
+            if self._peer.gone or http.refused is not None:
                 return _DISCONNECT
             # Only now: an application that refuses by the length never gets here.
             go_on = http.go_on()
             if go_on:
-                self._out.append(go_on)
-                await self._flush()
-            data = await self._read()
+                self._peer.collect(go_on)
+                await self._peer.flush()
+            data = await self._peer.read()
             if not data:
-                self._gone = True
+                self._peer.gone = True
             elif http.is_request_whole:
                 http.is_pipelined = True
             else:
                 await http.handle(RawData(data))
 
     async def _refuse(self, error: Rejected) -> None:
-        self._out.append(encode_last_answer(refusal(error)))
+        self._peer.collect(encode_last_answer(refusal(error)))
         self._lingers = True
-        await self._flush()
-
-    # --- WebSockets -----------------------------------------------------------------
-    async def _run_websocket(self, started: Started) -> None:
-        """Two tasks: the application, and the reader, which also answers pings."""
-        channel = started.channel
-        assert channel is not None
-
-        async def send(message: Any) -> None:
-            await started.send(message)
-            await self._flush_shared()
-
-        async def run_app() -> None:
-            try:
-                await self._asgi(started.scope, channel.receive, send)
-            except trio.EndOfChannel:
-                pass
-            except Exception:
-                logger.exception("an application failed")
-            await started.send(None)
-            await self._flush_shared()
-            nursery.cancel_scope.cancel()
-
-        await self._flush_shared()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(run_app)
-            while not self._closing and not self._gone:
-                data = await self._read()
-                if not data:
-                    break
-                await self._http.handle(RawData(data))
-                await self._flush_shared()
-            await self._http.handle(Closed())
-            # The application hears of the end, and has a moment to put things right.
-            nursery.cancel_scope.deadline = trio.current_time() + UNSENT_BODY_SECONDS
-
-    async def _flush_shared(self) -> None:
-        async with self.send_lock:
-            await self._flush()
-
-    # --- Bytes ----------------------------------------------------------------------
-    async def _read(self) -> bytes:
-        """Give what has come, b"" at the peer's end. The caller sets the deadline."""
-        await trio.lowlevel.wait_readable(self._sock)
-        try:
-            return self._sock.recv(READ_BYTES)
-        except BlockingIOError:
-            return bytes(await self.stream.receive_some(READ_BYTES))
-        except ConnectionError:
-            return b""
-
-    async def _flush(self) -> None:
-        """Write what was collected. A peer that does not take it is gone afterwards."""
-        data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
-        self._out.clear()
-        if self._gone or not data:
-            return
-        try:
-            # Nearly always all of it fits the socket's buffer, and nothing has to wait.
-            sent = self._sock.send(data)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            self._gone = True
-            return
-        if sent == len(data):
-            return
-        with trio.move_on_after(UNREAD_ANSWER_SECONDS) as deadline:
-            try:
-                await self.stream.send_all(memoryview(data)[sent:])
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                self._gone = True
-        if deadline.cancelled_caught:
-            self._gone = True
-            # Reset, so that the kernel does not go on offering what nobody takes.
-            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-
-    async def _linger(self) -> None:
-        """Close so that the peer can still read the answer: it may be sending yet."""
-        self._sock.shutdown(socket.SHUT_WR)
-        discarded = 0
-        with trio.move_on_after(UNSENT_BODY_SECONDS):
-            while discarded < MAX_DISCARDED_BYTES:
-                data = await self._read()
-                if not data:
-                    return
-                discarded += len(data)
+        await self._peer.flush()

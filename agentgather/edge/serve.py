@@ -12,9 +12,7 @@ idle connections; wait for the answers in flight, for so long; cut the rest.
 
 import errno
 import logging
-import resource
 import socket
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
@@ -27,13 +25,11 @@ from hypercorn.trio.worker_context import WorkerContext
 
 from agentgather.edge.answers import encode_last_answer, refusal
 from agentgather.edge.connection import App, Connection
+from agentgather.edge.traffic import Traffic
 from agentgather.wire.errors import Unavailable
 from agentgather.wire.limits import (
     BACKLOG,
     DRAIN_SECONDS,
-    MAX_CONNECTIONS,
-    MAX_CONNECTIONS_PER_CLIENT,
-    RESERVED_DESCRIPTORS,
     UNREAD_ANSWER_SECONDS,
 )
 
@@ -94,38 +90,6 @@ def _set_tcp_options(listener: socket.socket) -> None:
             listener.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
-class _Traffic:
-    """Counts: answers in flight, connections, and connections by client."""
-
-    def __init__(self) -> None:
-        self.idle: set[trio.CancelScope] = set()
-        self.connections = 0
-        self.by_client: Counter[str] = Counter()
-        self._in_flight = 0
-        self._none = trio.Event()
-        self._draining = False
-        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        self.most = max(1, min(MAX_CONNECTIONS, hard - RESERVED_DESCRIPTORS))
-
-    def begin(self) -> None:
-        self._in_flight += 1
-
-    def end(self) -> None:
-        self._in_flight -= 1
-        if self._draining and not self._in_flight:
-            self._none.set()
-
-    def admits(self, client: str) -> bool:
-        return self.connections < self.most and self.by_client[client] < MAX_CONNECTIONS_PER_CLIENT
-
-    async def drain(self) -> None:
-        """Return once no answer is in flight."""
-        self._draining = True
-        if self._in_flight:
-            await self._none.wait()
-
-
 async def serve_http(
     app: App,
     sockets: Sequence[socket.socket],
@@ -143,7 +107,7 @@ async def serve_http(
     config = _config()
     context = WorkerContext(None)
     lifespan = Lifespan(ASGIWrapper(app), config, {})
-    traffic = _Traffic()
+    traffic = Traffic()
     async with trio.open_nursery() as application:
         await application.start(lifespan.handle_lifespan)
         # An application without a lifespan may have returned already.
@@ -187,7 +151,7 @@ async def _accept(
     app: App,
     config: Config,
     context: WorkerContext,
-    traffic: _Traffic,
+    traffic: Traffic,
     handler_nursery: trio.Nursery,
 ) -> None:
     with listener:
@@ -225,14 +189,7 @@ async def _serve_connection(
     sock: socket.socket,
     client: str,
     address: tuple[str, int],
-    traffic: _Traffic,
+    traffic: Traffic,
 ) -> None:
-    traffic.connections += 1
-    traffic.by_client[client] += 1
-    try:
+    with traffic.counted(client):
         await Connection(app, config, context, sock, address[:2], traffic).run()
-    finally:
-        traffic.connections -= 1
-        traffic.by_client[client] -= 1
-        if not traffic.by_client[client]:
-            del traffic.by_client[client]
