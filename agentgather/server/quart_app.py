@@ -48,8 +48,9 @@ class QuartWay:
         inner = dict(scope)
         inner[_VISIT] = visit
         inner[_ROUTE] = route
-        # quart matches the same path that the checks have matched.
-        inner["path"] = visit.path
+        # The checks have matched the path. What quart would make of an odd one, such as a
+        # redirect where a slash is doubled, is not asked.
+        inner["path"] = route.path
         body_taken = visit.method != "POST"
 
         async def receive_rest() -> Any:

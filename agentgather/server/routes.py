@@ -101,7 +101,8 @@ def find_routes(path: str) -> tuple[dict[str, Route], str]:
         return routes, ""
     if path.startswith(_SEATS):
         alias, _, verb = path.removeprefix(_SEATS).partition("/")
-        return _BY_PATH.get(f"{_SEATS}<alias>/{verb}", {}), alias
+        if alias:
+            return _BY_PATH.get(f"{_SEATS}<alias>/{verb}", {}), alias
     return {}, ""
 
 
