@@ -4,6 +4,7 @@ import os
 import secrets
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -78,7 +79,10 @@ def _check_free(path: Path) -> None:
 def _remove_abandoned(rooms: Path) -> None:
     """Remove rooms that were never finished."""
     for entry in os.scandir(rooms):
-        if entry.name.startswith(".") and TEMPORARY in entry.name:
+        if not entry.name.startswith(".") or TEMPORARY not in entry.name:
+            continue
+        # One that is just being finished may have got its name by now.
+        with suppress(FileNotFoundError):
             age_seconds = time.time() - entry.stat(follow_symlinks=False).st_mtime
             if age_seconds >= ABANDONED_SECONDS and entry.is_dir(follow_symlinks=False):
                 shutil.rmtree(entry.path, ignore_errors=True)
