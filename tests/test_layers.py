@@ -53,8 +53,6 @@ MOST_LINES: Final = 200
 # A long file needs a reason that is about the file, not about the time it takes to split.
 LONG_FILES: Final = {
     "domain/room.py": "every decision about one room, which share its state",
-    "edge/connection.py": "the life of one connection, whose steps share its socket",
-    "edge/serve.py": "the nursery tree of the server, on one page with how it stops",
     "server/live_room.py": "every change of a live room is one synchronous stretch of one object",
     "storage/commit.py": "the batches and the thread that writes them are one conversation",
     "storage/files.py": "every rule on what may lie at a path, which are only safe together",

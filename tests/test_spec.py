@@ -156,6 +156,20 @@ def test_every_refusal_has_a_row_in_the_table() -> None:
     assert unknown == {}, "add a row to wire.errors.CODES, or use one that is there"
 
 
+def test_every_429_says_when_to_come_back() -> None:
+    faults = [
+        f"{path.relative_to(ROOT).as_posix()}:{node.lineno}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call)
+        and getattr(node.func, "id", "") in ("Rejected", "Unavailable")
+        for code in node.args[:1]
+        if isinstance(code, ast.Constant) and CODES[code.value].status == 429
+        if not any(keyword.arg == "retry_after" for keyword in node.keywords)
+    ]
+    assert faults == [], "pass retry_after"
+
+
 def test_every_row_of_the_table_is_used_or_reserved() -> None:
     texts = [
         path.read_text("utf-8")
