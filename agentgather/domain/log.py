@@ -69,6 +69,11 @@ class Log:
         """How many records are visible."""
         return self._visible
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether all that was appended is visible."""
+        return not self._pending
+
     def append(
         self, message_id: int, entry: bytes, *, addressed: tuple[str, ...], to_all: bool
     ) -> None:

@@ -136,7 +136,7 @@ class LiveRoom:
     @property
     def is_settled_closed(self) -> bool:
         """Whether the room is closed and all that came before the close is visible."""
-        return self.room.is_closed and not self._staged_records
+        return self.room.is_closed and self.room.log.is_settled
 
     # --- Messages -------------------------------------------------------------------
     def check_post(self, sender: Participant, now: Moment) -> None:

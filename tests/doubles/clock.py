@@ -17,7 +17,7 @@ from agentgather.server.live_room import LiveRoom
 
 START_MS = 1_767_323_045_000
 """2026-01-02T03:04:05.000Z."""
-_CUSHION_SECONDS = 0.0005
+_CUSHION_SECONDS = 0.001
 _STUCK_SECONDS = 5
 
 

@@ -82,7 +82,7 @@ class Table:
         """Return once everybody waits, and the disk has nothing to do."""
         await wait_all_tasks_blocked()
         while self.live.commit._staged:
-            await wait_all_tasks_blocked(0.0005)
+            await wait_all_tasks_blocked(0.0002)
 
 
 @asynccontextmanager

@@ -84,8 +84,10 @@ def _answer(visit: Visit, since_id: int, *, for_me: bool) -> Answer:
         page = room.log.page_after(since_id, 0)
     else:
         page = room.log.page_after(since_id, MAX_PAGE_MESSAGES)
-    keep_waiting = not removed and not closed
-    goes_on = keep_waiting or (closed and page.has_more and not removed)
+    is_live = not removed and not closed
+    goes_on = is_live or (closed and page.has_more and not removed)
+    # Whoever is given messages reads them before it goes on with ``next_cmd``.
+    heartbeat = is_live and page.size == 0
     return json_answer(
         200,
         encode(
@@ -93,11 +95,11 @@ def _answer(visit: Visit, since_id: int, *, for_me: bool) -> Answer:
                 room=room.state.id,
                 room_status="closed" if closed else "open",
                 participant=alias,
-                heartbeat=page.size == 0 and keep_waiting,
+                heartbeat=heartbeat,
                 messages=page.messages,
                 mentioned=alias in page.mentioned,
                 next_since_id=page.next_since_id,
-                keep_waiting=keep_waiting,
+                keep_waiting=heartbeat,
                 next_cmd=wait_command(visit.base_url, alias, page.next_since_id, for_me=for_me)
                 if goes_on
                 else None,
