@@ -1,0 +1,6 @@
+"""``python -m agentgather``."""
+
+from agentgather.cli.main import run
+
+if __name__ == "__main__":
+    run()

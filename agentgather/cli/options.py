@@ -1,0 +1,80 @@
+"""Options and argument types that several commands share."""
+
+import re
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import click
+
+from agentgather.domain.text import parse_time
+from agentgather.wire.names import is_slug
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_DURATION: Final = re.compile(r"([0-9]{1,9})([smhd])", re.ASCII)
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def json_option(command: F) -> F:
+    """Add ``--json``: one document on standard output, and nothing else there."""
+
+    def set_json(click_context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+        if value:
+            click_context.obj.as_json = True
+
+    return click.option(
+        "--json",
+        is_flag=True,
+        expose_value=False,
+        callback=set_json,
+        help="print JSON and nothing else",
+    )(command)
+
+
+class Slug(click.ParamType):
+    """The name of a room or of a participant."""
+
+    name = "name"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check a name."""
+        if not isinstance(value, str) or not is_slug(value):
+            self.fail("a name is 1 to 64 of a-z, 0-9 and -, and does not start with -", param, ctx)
+        return value
+
+
+class Duration(click.ParamType):
+    """A length of time such as 90s, 30m, 2h or 7d; in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read a duration."""
+        if isinstance(value, int):
+            return value
+        match = _DURATION.fullmatch(value)
+        if match is None or not int(match[1]):
+            self.fail("a duration is a number and s, m, h or d, such as 2h", param, ctx)
+        return int(match[1]) * _SECONDS[match[2]]
+
+
+class Instant(click.ParamType):
+    """A time with a zone, such as 2027-01-31T18:00:00Z; in milliseconds since 1970."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read a time."""
+        if isinstance(value, int):
+            return value
+        when = parse_time(value)
+        if when is None:
+            self.fail("a time needs a zone, such as 2027-01-31T18:00:00Z", param, ctx)
+        return when
+
+
+SLUG: Final = Slug()
+DURATION: Final = Duration()
+INSTANT: Final = Instant()
+MESSAGE_ID: Final = click.IntRange(1, 2**53 - 1)
+CURSOR: Final = click.IntRange(0, 10**15 - 1)
