@@ -68,7 +68,7 @@ def commands(page: Path) -> Iterator[list[str]]:
 def fault_in(words: list[str]) -> str:
     """Say what a command has that the program does not; "" if nothing."""
     main = importlib.import_module("agentgather.cli.main")
-    group = next(found for found in vars(main).values() if isinstance(found, click.Group))
+    group: click.Group = main.main
     command: click.Command = group
     context = click.Context(group, info_name="agentgather")
     rest = words[1:]
