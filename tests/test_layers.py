@@ -1,6 +1,7 @@
 """Who may import whom. The table is the architecture; each row says why."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -170,7 +171,8 @@ def says_why(lines: list[str], node: ast.stmt) -> bool:
     if any("#" in line for line in lines[node.lineno - 1 : node.end_lineno]):
         return True
     above = node.lineno - 2
-    while above >= 0 and lines[above].lstrip().startswith(("import ", "from ")):
+    # Blank lines too: the formatter parts ours from others'.
+    while above >= 0 and re.match(r"\s*(import |from |$)", lines[above]):
         above -= 1
     return lines[above].lstrip().startswith("#")
 
