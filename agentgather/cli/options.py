@@ -31,7 +31,7 @@ def json_option(command: F) -> F:
     )(command)
 
 
-class Slug(click.ParamType):
+class Slug(click.ParamType[str]):
     """The name of a room or of a participant."""
 
     name = "name"
@@ -43,7 +43,7 @@ class Slug(click.ParamType):
         return value
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[int]):
     """A length of time such as 90s, 30m, 2h or 7d; in seconds."""
 
     name = "duration"
@@ -58,7 +58,7 @@ class Duration(click.ParamType):
         return int(match[1]) * _SECONDS[match[2]]
 
 
-class Instant(click.ParamType):
+class Instant(click.ParamType[int]):
     """A time with a zone, such as 2027-01-31T18:00:00Z; in milliseconds since 1970."""
 
     name = "time"

@@ -62,6 +62,7 @@ class FilesTransport:
             if to_app:
                 return to_app.pop()
             await trio.sleep_forever()
+            return None
 
         async def send(message: Any) -> None:
             sent.append(message)

@@ -159,7 +159,8 @@ AG_END
 ```
 
 Write `@alias` to name somebody. The body is JSON, so in `text` a line end is `\\n` and a quote is
-`\\"`; at most {MAX_TEXT_UNITS:,} characters, {POSTS_PER_WINDOW} posts a minute. Two fields are optional:
+`\\"`; at most {MAX_TEXT_UNITS:,} characters, {POSTS_PER_WINDOW} posts a minute.
+Two fields are optional:
 
 - `"type"`: one of {types}.
 - `"client_msg_id"`: a key of your own, such as `"step-1"`. If no answer came, send the very same

@@ -17,7 +17,7 @@ DEFAULT_ROOM = "room"
 @click.command(
     short_help="make a room if there is none, and serve it",
     help="Serve ROOM, and make it first if it does not exist. Without ROOM the selected room is "
-    "served, or a new one named `room`. One Ctrl-C ends it; the room stays, and `up` opens it again.",
+    "served, or a new one named `room`. One Ctrl-C ends it; the room stays for the next `up`.",
 )
 @click.argument("room", type=SLUG, required=False)
 @click.option("--brief", metavar="TEXT", help="the mission of a new room; `-` reads stdin")

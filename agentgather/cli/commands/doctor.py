@@ -1,0 +1,164 @@
+"""``doctor``: check the home, the room and its server. Prints no secret, changes nothing."""
+
+import os
+import resource
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
+
+import click
+
+from agentgather.cli.context import Context
+from agentgather.cli.failures import REFUSED, Failure
+from agentgather.cli.options import json_option
+from agentgather.cli.render import one_line, styled
+from agentgather.cli.room_api import open_api
+from agentgather.storage.journal import read_journal
+from agentgather.storage.lock import read_holder
+from agentgather.storage.stored_room import LOCK_FILE, LOG_FILE
+from agentgather.wire.records import CurrentRoom
+
+LOW_DISK_BYTES: Final = 256 * 1024 * 1024
+LOW_DESCRIPTORS: Final = 4096
+EARLIEST_CLOCK_MS: Final = 1_767_225_600_000
+"""2026-01-01: a clock before it was never set."""
+
+_STYLE: Final = {"ok": "green", "warn": "yellow", "FAIL": "red"}
+
+
+class Finding(NamedTuple):
+    """One line of the report. ``result`` is ``ok``, ``warn`` or ``FAIL``."""
+
+    result: str
+    name: str
+    detail: str
+
+
+@click.command(
+    short_help="check the home, the room and its server",
+    help="Check the home, the selected room's files, lock and log, its server, the disk and the "
+    "clock. Exit status 1 if anything fails. It shows no secret and is no sign of life.",
+)
+@json_option
+@click.pass_obj
+def doctor(context: Context) -> int:
+    """Check everything."""
+    findings = list(_check_all(context))
+    failed = any(finding.result == "FAIL" for finding in findings)
+    if context.as_json:
+        context.emit({"ok": not failed, "checks": [f._asdict() for f in findings]}, "")
+    else:
+        for result, name, detail in findings:
+            mark = styled(result.ljust(4), _STYLE[result], context.stdout)
+            context.write(f"{mark} {name}: {one_line(detail)}")
+    return REFUSED if failed else 0
+
+
+def _check_all(context: Context) -> Iterator[Finding]:
+    yield from _guarded("home", lambda: _check_home(context))
+    yield from _guarded("clock", lambda: _check_clock(context))
+    yield from _guarded("descriptors", _check_descriptors)
+    try:
+        seat = context.home.read_current()
+    except Exception as error:
+        yield Finding("FAIL", "seat", str(error))
+        return
+    if seat is None:
+        yield Finding("warn", "seat", "no room is selected")
+        return
+    yield Finding("ok", "seat", f"{seat.alias} in {seat.roomId}, at {seat.baseUrl}")
+    if context.home.has_room(seat.roomId):
+        yield from _guarded("files", lambda: _check_files(context, seat))
+        yield from _guarded("log", lambda: _check_log(context, seat))
+        yield from _guarded("lock", lambda: _check_lock(context, seat))
+    yield from _guarded("server", lambda: _check_server(context, seat))
+
+
+def _guarded(name: str, check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    try:
+        yield from check()
+    except OSError as error:
+        yield Finding("FAIL", name, error.strerror or "unreadable")
+    except Exception as error:
+        yield Finding("FAIL", name, str(error))
+
+
+def _check_home(context: Context) -> Iterator[Finding]:
+    root = context.home.root
+    if not root.exists():
+        yield Finding("warn", "home", f"{root} does not exist yet")
+        return
+    found = root.stat()
+    if found.st_uid != os.getuid():
+        yield Finding("FAIL", "home", f"{root} belongs to another user")
+    elif found.st_mode & 0o077:
+        mode = stat.S_IMODE(found.st_mode)
+        yield Finding("FAIL", "home", f"others can enter {root} (mode {mode:o}); chmod 700 it")
+    else:
+        yield Finding("ok", "home", str(root))
+    free = shutil.disk_usage(root).free
+    detail = f"{free // 2**20:,} MiB free"
+    yield Finding("ok" if free >= LOW_DISK_BYTES else "warn", "disk", detail)
+
+
+def _check_clock(context: Context) -> Iterator[Finding]:
+    sane = context.wall_ms() >= EARLIEST_CLOCK_MS
+    yield Finding("ok" if sane else "FAIL", "clock", context.now_text())
+
+
+def _check_descriptors() -> Iterator[Finding]:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    detail = f"{hard:,} files and connections at once"
+    yield Finding("ok" if hard >= LOW_DESCRIPTORS else "warn", "descriptors", detail)
+
+
+def _check_files(context: Context, seat: CurrentRoom) -> Iterator[Finding]:
+    stored = context.home.read_room(seat.roomId)
+    lax = [
+        path.name
+        for path in context.home.room_path(seat.roomId).iterdir()
+        if path.lstat().st_mode & 0o077 and not path.is_symlink()
+    ]
+    for warning in stored.warnings:
+        yield Finding("warn", "files", warning)
+    if lax:
+        yield Finding("FAIL", "files", f"others can read {', '.join(sorted(lax))}; chmod go= them")
+    else:
+        seats = f"{len(stored.participants)} seat(s)"
+        yield Finding("ok", "files", f"{stored.state.status}, {seats}")
+
+
+def _check_log(context: Context, seat: CurrentRoom) -> Iterator[Finding]:
+    path = context.home.room_path(seat.roomId) / LOG_FILE
+    recovery = read_journal(path, seat.roomId, lambda _message, _line: None)
+    for problem in recovery.problems:
+        yield Finding("FAIL", "log", problem)
+    if not recovery.problems:
+        yield Finding("ok", "log", f"{recovery.records:,} messages")
+
+
+def _check_lock(context: Context, seat: CurrentRoom) -> Iterator[Finding]:
+    holder = read_holder(context.home.room_path(seat.roomId) / LOCK_FILE)
+    if holder is None:
+        yield Finding("ok", "lock", "free: no server runs")
+    else:
+        yield Finding("ok", "lock", f"held by process {holder or '(unknown)'}")
+
+
+def _check_server(context: Context, seat: CurrentRoom) -> Iterator[Finding]:
+    hosted = context.home.has_room(seat.roomId)
+    served = hosted and read_holder(context.home.room_path(seat.roomId) / LOCK_FILE) is not None
+    api = open_api(context.home, seat, insecure=context.insecure, offline=False)
+    try:
+        status = api.status()
+    except Failure as error:
+        missing = hosted and not served
+        yield Finding("warn" if missing else "FAIL", "server", str(error))
+        return
+    yield Finding("ok", "server", f"{status['room']} is {status['room_status']}")
+    if status["room"] != seat.roomId or status["me"] != seat.alias:
+        yield Finding("FAIL", "seat", f"the token is of {status['me']} in {status['room']}")
+    tunnel = context.home.read_tunnel(seat.roomId)
+    if tunnel is not None:
+        yield Finding("ok", "tunnel", tunnel.publicUrl)
