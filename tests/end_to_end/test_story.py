@@ -48,10 +48,13 @@ class Terminal:
         return document
 
     def start(self, *arguments: str, output: Path | None = None) -> subprocess.Popen[str]:
-        stdout = output.open("w") if output is not None else subprocess.PIPE
-        return subprocess.Popen(
-            [*AGENTGATHER, *arguments], env=self.environment, stdout=stdout, text=True
-        )
+        with (output or Path(os.devnull)).open("w") as stdout:
+            return subprocess.Popen(
+                [*AGENTGATHER, *arguments],
+                env=self.environment,
+                stdout=subprocess.PIPE if output is None else stdout,
+                text=True,
+            )
 
 
 class CurlAgent:
@@ -131,7 +134,9 @@ def processes() -> Iterator[list[subprocess.Popen[str]]]:
             process.stdout.close()
 
 
-def serve(host: Terminal, port: int, processes: list[subprocess.Popen[str]]) -> subprocess.Popen[str]:
+def serve(
+    host: Terminal, port: int, processes: list[subprocess.Popen[str]]
+) -> subprocess.Popen[str]:
     server = host.start("room", "serve", "--port", str(port))
     processes.append(server)
     assert server.stdout is not None
