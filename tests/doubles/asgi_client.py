@@ -170,6 +170,14 @@ class EventReader:
         assert not fields
         return Event(name, data, message_id)
 
+    async def news(self) -> Event:
+        """Wait for the next event that is no status; the stream must go on."""
+        while True:
+            event = await self.next()
+            assert event is not None, "the stream ended"
+            if event.name != "status":
+                return event
+
     async def until(self, name: str) -> list[Event]:
         """Wait for the next event of one name; give it with all before it."""
         events: list[Event] = []
