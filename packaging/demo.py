@@ -25,10 +25,11 @@ def main() -> int:
         [*AGENTGATHER, "up", room, "--port", port, "--brief", BRIEF, "--json"],
         stdout=subprocess.PIPE,
         text=True,
+        # A group of its own: Ctrl-C reaches it once, through us, and ends it in order.
+        start_new_session=True,
     )
-    # Ctrl-C goes to both processes: the server ends itself, and this waits for it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: server.terminate())
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: server.terminate())
     assert server.stdout is not None
     line = server.stdout.readline()
     if not line:
