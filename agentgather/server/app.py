@@ -19,7 +19,15 @@ from agentgather.edge.queries import parse_query
 from agentgather.edge.rates import SlidingWindow
 from agentgather.server.live_room import LiveRoom
 from agentgather.server.quart_app import QuartWay
-from agentgather.server.routes import Access, Route, Way, find_routes, is_page
+from agentgather.server.routes import (
+    NEED_NO_TOKEN,
+    Access,
+    Route,
+    Way,
+    check_access,
+    find_routes,
+    is_page,
+)
 from agentgather.server.visits import Visit
 from agentgather.wire.api import NoDraft
 from agentgather.wire.errors import Rejected
@@ -82,10 +90,10 @@ class RoomApp:
         now = live.clock()
         live.advance(now)
         token, seat, by_link = "", _NOBODY, False
-        if route.access not in (Access.ANYONE, Access.LOOPBACK):
+        if route.access not in NEED_NO_TOKEN:
             token, by_link = _token(headers, parameters, route)
             seat = self._seat(token, scope)
-            _check_access(route, seat)
+            check_access(route, seat)
         body = b""
         if method == "POST":
             body = await read_body(headers, receive)
@@ -93,7 +101,7 @@ class RoomApp:
                 decode_body(_NO_DRAFT, body, {})
             # The host may have removed the caller while its body was on its way.
             seat = live.authenticate(token, live.clock())
-            _check_access(route, seat)
+            check_access(route, seat)
         last_event_id = headers.get(b"last-event-id")
         visit = Visit(
             live=live,
@@ -162,13 +170,6 @@ def _token(
         "send the header Authorization: Bearer $AG_TOKEN; your Attend Card sets AG_TOKEN",
         headers=_CHALLENGE,
     )
-
-
-def _check_access(route: Route, seat: Participant) -> None:
-    if seat.removed_at is not None and route.access is not Access.WAITER:
-        raise Rejected("participant_removed")
-    if route.access is Access.HOST and not seat.is_host:
-        raise Rejected("host_required")
 
 
 def _is_loopback(scope: Mapping[str, Any]) -> bool:

@@ -226,7 +226,9 @@ class LiveRoom:
 
     def attend(self, participant: Participant, now: Moment) -> None:
         """Take note of a wait or a stream: a sign of life, in the foreground."""
-        self._claim(participant, now)
+        # Reading does not need a disk that writes; the next act claims the seat.
+        with suppress(Unavailable):
+            self._claim(participant, now)
         self.presence.seen(participant.alias, now, attention="attending")
 
     def check_wait_limit(self, alias: str) -> None:

@@ -12,7 +12,7 @@ from quart_trio import QuartTrio
 
 from agentgather.edge.answers import Send, header_list, refusal
 from agentgather.edge.bodies import Receive
-from agentgather.server.routes import ROUTES, Route, Way
+from agentgather.server.routes import NEED_NO_TOKEN, ROUTES, Route, Way, check_access
 from agentgather.server.visits import Visit
 from agentgather.wire.errors import Rejected
 
@@ -65,8 +65,16 @@ class QuartWay:
 
 async def _view(**_parameters: str) -> Response:
     scope: Any = request.scope
+    route: Route = scope[_ROUTE]
+    visit: Visit = scope[_VISIT]
     try:
-        answer = await scope[_ROUTE].handler(scope[_VISIT])
+        if route.access not in NEED_NO_TOKEN:
+            # On the way through quart other requests ran, and one of them may have removed
+            # the caller or rotated its token. From here to the decision nothing can.
+            seat = visit.live.authenticate(visit.token, visit.now)
+            check_access(route, seat)
+            visit = visit._replace(seat=seat)
+        answer = await route.handler(visit)
     except Rejected as error:
         answer = refusal(error)
     response = Response(answer.body, status=answer.status)

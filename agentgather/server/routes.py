@@ -9,6 +9,8 @@ from typing import Final, NamedTuple
 
 from agentgather.server.handlers import events, messages, page, room, roster, seats, waits
 from agentgather.server.visits import Handler
+from agentgather.wire.errors import Rejected
+from agentgather.wire.records import Participant
 
 
 class Access(Enum):
@@ -20,6 +22,9 @@ class Access(Enum):
     CARD = "a participant, also by ?token="
     WAITER = "a participant, also a removed one"
     HOST = "the host"
+
+
+NEED_NO_TOKEN: Final = (Access.ANYONE, Access.LOOPBACK)
 
 
 class Way(Enum):
@@ -104,6 +109,19 @@ def find_routes(path: str) -> tuple[dict[str, Route], str]:
         if alias:
             return _BY_PATH.get(f"{_SEATS}<alias>/{verb}", {}), alias
     return {}, ""
+
+
+def check_access(route: Route, seat: Participant) -> None:
+    """Refuse a caller whose seat does not open the endpoint.
+
+    Raises:
+        Rejected: ``participant_removed``, ``host_required``.
+
+    """
+    if seat.removed_at is not None and route.access is not Access.WAITER:
+        raise Rejected("participant_removed")
+    if route.access is Access.HOST and not seat.is_host:
+        raise Rejected("host_required")
 
 
 def is_page(path: str) -> bool:

@@ -5,14 +5,13 @@ It is as strict as a server: an answer that a server would have to mend fails th
 """
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import trio
 
-from agentgather.edge.connection import App
-
+App = Callable[[Any, Any, Any], Awaitable[None]]
 _NOTHING = object()
 
 
@@ -241,7 +240,7 @@ class AsgiClient:
     ) -> Reply:
         """Send a request and wait for the whole answer. A header "" is left out."""
         if document is not _NOTHING:
-            body = json.dumps(document).encode()
+            body = json.dumps(document, ensure_ascii=False).encode()
         exchange = Exchange(method, body)
         await self.app(self.scope(method, target, body, headers), exchange.receive, exchange.send)
         return exchange.reply()

@@ -11,7 +11,6 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from agentgather.domain.tokens import hash_token, mint_token
-from agentgather.edge.connection import App
 from agentgather.edge.origins import Served
 from agentgather.server.app import build_app
 from agentgather.server.live_room import LiveRoom
@@ -19,7 +18,7 @@ from agentgather.server.service import open_live_room
 from agentgather.storage.home import Home
 from agentgather.wire.limits import MAX_LOG_MESSAGES
 from agentgather.wire.records import Participant, RoomState, Tokens
-from tests.doubles.asgi_client import AsgiClient
+from tests.doubles.asgi_client import App, AsgiClient
 from tests.doubles.clock import RoomClock, jump_when_idle
 
 MADE_AT = "2026-01-02T03:04:05.000Z"
