@@ -35,3 +35,10 @@ async def table(home: Home) -> AsyncIterator[Table]:
     """The room ``demo``, live. Its tests run under ``VIRTUAL_TIME``."""
     async with open_table(home) as opened:
         yield opened
+
+
+@pytest.fixture
+async def real_table(home: Home) -> AsyncIterator[Table]:
+    """The room ``demo``, live, in real time: for tests with sockets."""
+    async with open_table(home, in_virtual_time=False) as opened:
+        yield opened

@@ -91,6 +91,7 @@ async def open_table(
     public_urls: tuple[str, ...] = (),
     allow_remote: bool = False,
     max_messages: int = MAX_LOG_MESSAGES,
+    in_virtual_time: bool = True,
 ) -> AsyncIterator[Table]:
     """Own the room and serve it to clients in this process."""
     clock = RoomClock()
@@ -99,6 +100,7 @@ async def open_table(
     ) as live:
         served = Served(BASE_URL, public_urls=public_urls, allow_remote=allow_remote)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(jump_when_idle, [live])
+            if in_virtual_time:
+                nursery.start_soon(jump_when_idle, [live])
             yield Table(home, live, build_app(live, served), clock)
             nursery.cancel_scope.cancel()

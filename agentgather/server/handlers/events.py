@@ -10,6 +10,9 @@ with ``Last-Event-ID``. Nothing is buffered: a page of records is written, and t
 only when the peer has taken it.
 """
 
+import logging
+from typing import Final
+
 from agentgather.edge.answers import EVENT_STREAM, NO_STORE, SECURITY_HEADERS, Answer
 from agentgather.edge.queries import integer
 from agentgather.server.handlers.waits import hold_wait, parse_for
@@ -17,6 +20,8 @@ from agentgather.server.visits import Visit
 from agentgather.wire.api import ClosedEvent, HeartbeatEvent, StatusEvent, encode
 from agentgather.wire.errors import Rejected
 from agentgather.wire.limits import HEARTBEAT_SECONDS, MAX_PAGE_MESSAGES
+
+logger: Final = logging.getLogger(__name__)
 
 _HEADERS = [(b"content-type", EVENT_STREAM), *SECURITY_HEADERS, NO_STORE]
 
@@ -69,9 +74,13 @@ async def get_events(visit: Visit) -> Answer | None:
                     beat = encode(HeartbeatEvent(next_since_id=since_id))
                     await _write(visit, _event("heartbeat", beat), more=True)
             await _write(visit, b"", more=False)
-            return None
+        except Exception:
+            # The head is out, so this can't be answered any more. Without an end the server
+            # cuts the connection, and the client comes back to where it was.
+            logger.exception("an event stream failed")
         finally:
             live.presence.release(alias, visit.now)
+    return None
 
 
 def _end_reason(visit: Visit) -> str | None:
