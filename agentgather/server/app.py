@@ -85,15 +85,19 @@ class RoomApp:
         route = _choose(routes, method)
         if route.access is Access.LOOPBACK and not _is_loopback(scope):
             raise Rejected("not_found")
-        parameters = parse_query(scope["query_string"])
         live = self._live
         now = live.clock()
         live.advance(now)
         token, seat, by_link = "", _NOBODY, False
+        parameters: dict[str, str] = {}
         if route.access not in NEED_NO_TOKEN:
+            if route.access is Access.CARD:
+                # Here the query may hold the token, so it cannot come after it.
+                parameters = parse_query(scope["query_string"])
             token, by_link = _token(headers, parameters, route)
             seat = self._seat(token, scope)
             check_access(route, seat)
+            parameters = parse_query(scope["query_string"])
         body = b""
         if method == "POST":
             body = await read_body(headers, receive)
