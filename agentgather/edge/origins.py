@@ -23,6 +23,10 @@ _AUTHORITY: Final = re.compile(
 )
 
 
+# The path of a base URL stands in commands that are pasted into shells.
+_BASE_PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)*/?", re.ASCII)
+
+
 class Authority(NamedTuple):
     """A Host header's value, in lower case. ``port`` is None where none was given."""
 
@@ -54,6 +58,9 @@ def normalise_base_url(url: str) -> str:
         raise ValueError(f"not an http(s) URL: {url!r}")
     if parts.query or parts.fragment or parse_authority(parts.netloc) is None:
         raise ValueError(f"a base URL has a host, a port and a path, nothing else: {url!r}")
+    # urlsplit drops line ends and tabs wherever they are.
+    if not url.isprintable() or _BASE_PATH.fullmatch(parts.path) is None:
+        raise ValueError(f"the path of a base URL has letters, digits and - . _ ~ only: {url!r}")
     return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
 
 

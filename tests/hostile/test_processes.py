@@ -1,0 +1,185 @@
+"""A process that is stopped, killed, or one of two; and real curl."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from agentgather.storage.home import Home
+from tests.doubles.raw_http import RawServer, post, request
+from tests.doubles.table import TOKENS
+
+ADA, REV, HOST = TOKENS["ada"], TOKENS["rev"], TOKENS["host"]
+ROOT = Path(__file__).parents[2]
+
+
+class RoomProcess:
+    """A room in a process of its own."""
+
+    def __init__(self, process: trio.Process) -> None:
+        self.process = process
+        self.server: RawServer
+
+    async def until_ready(self) -> None:
+        assert self.process.stdout is not None
+        line = b""
+        with trio.fail_after(20):
+            while not line.endswith(b"\n"):
+                more = await self.process.stdout.receive_some()
+                assert more, "the process ended before it served"
+                line += more
+        self.server = RawServer(int(line))
+
+
+async def start(home: Home) -> RoomProcess:
+    process = await trio.lowlevel.open_process(
+        [sys.executable, "-m", "tests.doubles.room_process", str(home.root)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd=ROOT,
+    )
+    return RoomProcess(process)
+
+
+async def end(room: RoomProcess) -> None:
+    if room.process.poll() is None:
+        room.process.kill()
+    await room.process.wait()
+    for stream in (room.process.stdin, room.process.stdout):
+        assert stream is not None
+        await stream.aclose()
+
+
+@pytest.fixture
+async def room(home: Home) -> AsyncIterator[RoomProcess]:
+    started = await start(home)
+    await started.until_ready()
+    yield started
+    await end(started)
+
+
+async def test_a_room_that_was_stopped_for_a_while_goes_on_where_it_was(room: RoomProcess) -> None:
+    server = room.server
+    waits = [await server.connect() for _ in range(3)]
+    for connection in waits:
+        await connection.send(request("GET", "/wait", token=REV))
+    await server.ask(request("GET", "/healthz"))
+    room.process.send_signal(signal.SIGSTOP)
+    poster = await server.connect()
+    await poster.send(post("while it slept", ADA))
+    await trio.sleep(1)
+    room.process.send_signal(signal.SIGCONT)
+    assert (await poster.reply()).status == 201
+    for connection in waits:
+        document = (await connection.reply()).json()
+        assert [message["text"] for message in document["messages"]] == ["while it slept"]
+        assert document["room_status"] == "open"
+        await connection.stream.aclose()
+    await poster.stream.aclose()
+    assert (await server.ask(post("awake", REV))).status == 201
+
+
+async def test_what_was_acknowledged_before_a_kill_is_there_after_it(
+    room: RoomProcess, home: Home
+) -> None:
+    taken: list[int] = []
+
+    async def talk(token: str) -> None:
+        connection = await room.server.connect()
+        async with connection.stream:
+            try:
+                while True:
+                    await connection.send(post("x", token))
+                    reply = await connection.reply()
+                    if reply.status != 201:
+                        return
+                    taken.append(reply.json()["message"]["id"])
+                    if len(taken) == 50:
+                        room.process.kill()
+            except (trio.BrokenResourceError, AssertionError):
+                return
+
+    async with trio.open_nursery() as nursery:
+        for token in (ADA, HOST):
+            nursery.start_soon(talk, token)
+    await room.process.wait()
+    again = await start(home)
+    await again.until_ready()
+    page = (await again.server.ask(request("GET", "/messages", token=ADA))).json()
+    ids = [message["id"] for message in page["messages"]]
+    assert ids == list(range(1, len(ids) + 1))
+    assert set(taken) <= set(ids)
+    assert (await again.server.ask(post("next", REV))).json()["message"]["id"] == len(ids) + 1
+    await end(again)
+
+
+async def test_a_room_has_one_owner_and_a_second_one_changes_nothing(
+    room: RoomProcess, home: Home
+) -> None:
+    second = await start(home)
+    with trio.fail_after(20):
+        assert await second.process.wait() != 0
+    await end(second)
+    assert (await room.server.ask(post("mine", ADA))).status == 201
+
+
+async def test_an_orderly_end_answers_held_waits(room: RoomProcess) -> None:
+    connection = await room.server.connect()
+    await connection.send(request("GET", "/wait", token=REV))
+    await room.server.ask(request("GET", "/healthz"))
+    assert room.process.stdin is not None
+    await room.process.stdin.aclose()
+    with trio.fail_after(5):
+        document = (await connection.reply()).json()
+        assert await room.process.wait() == 0
+    assert (document["heartbeat"], document["keep_waiting"]) == (True, True)
+    await connection.stream.aclose()
+
+
+async def bash(script: str) -> str:
+    with trio.fail_after(15):
+        done = await trio.run_process(
+            ["bash", "-euc", script], capture_stdout=True, capture_stderr=True, check=False
+        )
+    assert done.returncode == 0, (script, done.stdout, done.stderr)
+    return done.stdout.decode()
+
+
+async def test_an_agent_with_bash_and_curl_follows_its_card_to_the_letter(
+    room: RoomProcess,
+) -> None:
+    base = f"http://127.0.0.1:{room.server.port}"
+    card = await bash(f'curl -s "{base}/card?participant=rev&token={REV}"')
+    blocks = re.findall(r"^```sh\n(.*?)^```$", card, re.MULTILINE | re.DOTALL)
+    set_up, join, wait, loop, tell, reply, look, leave = blocks
+
+    async def does(block: str) -> Any:
+        return json.loads(await bash(set_up + block))
+
+    assert await does(join) == {"ok": True, "participant": "rev"}
+    document = await does(wait)
+    assert [message["text"] for message in document["messages"]] == ["rev joined"]
+    posted = (await does(tell))["message"]
+    assert (posted["from"], posted["mentions"]) == ("rev", ["host"])
+    assert (await does(reply))["message"]["reply_to"] == 1
+    # The command that an answer brings runs as it is.
+    document = await does(document["next_cmd"])
+    assert [message["id"] for message in document["messages"]] == [2, 3]
+    lines = (await bash(set_up + look)).splitlines()
+    assert [list(json.loads(line))[1] for line in lines] == ["room", "brief", "messages"]
+    assert await does(leave) == {"ok": True}
+    closed = await room.server.ask(request("POST", "/close", token=HOST))
+    assert closed.status == 200
+    heard = [json.loads(line) for line in (await bash(set_up + loop)).splitlines()]
+    texts = [message["text"] for document in heard for message in document["messages"]]
+    assert texts[0] == "rev joined"
+    assert texts[-2:] == ["rev left", "room closed"]
+    assert heard[-1]["next_cmd"] is None
