@@ -3,6 +3,7 @@
     python -m tests.bench.clients posts PORT CONNECTIONS SECONDS
     python -m tests.bench.clients gets PORT CONNECTIONS SECONDS PATH [TOKEN]
     python -m tests.bench.clients waits PORT COUNT ROUNDS SERVER_PID
+    python -m tests.bench.clients latency PORT ROUNDS
 
 Each prints one JSON document.
 """
@@ -162,6 +163,27 @@ def waits(port: int, count: int, rounds: int, pid: int) -> dict[str, float]:
     }
 
 
+def latency(port: int, rounds: int) -> dict[str, float]:
+    """Time from a post to the answer of the one wait that it wakes."""
+    poster, waiter = connect(port), connect(port)
+    since = last_id(poster)
+    times = []
+    for turn in range(rounds):
+        waiter.sendall(get_request(f"/wait?since_id={since}", 1))
+        # The wait has to be held before the post; nothing tells us, so it gets its time.
+        time.sleep(0.005)
+        start = time.perf_counter()
+        poster.sendall(post_request(turn))
+        data = b""
+        while not is_whole(data):
+            data += waiter.recv(1 << 16)
+        times.append(time.perf_counter() - start)
+        since = json.loads(data.partition(HEAD_END)[2])["next_since_id"]
+        poster.recv(1 << 16)
+    times.sort()
+    return {"p50_ms": 1000 * times[rounds // 2], "p99_ms": 1000 * times[int(rounds * 0.99)]}
+
+
 def last_id(connection: socket.socket) -> int:
     connection.sendall(get_request("/messages?before_id=999999999999999&limit=1", 0))
     data = b""
@@ -188,6 +210,8 @@ def main() -> None:
     elif what == "gets":
         request = get_request(rest[2], 1, rest[3] if len(rest) > 3 else "")
         result = closed_loop(int(port), int(rest[0]), float(rest[1]), lambda _: request, b"200")
+    elif what == "latency":
+        result = latency(int(port), int(rest[0]))
     else:
         result = waits(int(port), int(rest[0]), int(rest[1]), int(rest[2]))
     print(json.dumps(result))

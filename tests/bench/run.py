@@ -102,8 +102,10 @@ def measure_start(*, quick: bool) -> None:
                 with served(home) as (_, server, seconds):
                     times.append(seconds)
                     kib = resident_kib(server.pid)
-            show(f"start with {messages:,} messages", f"{statistics.median(times):.2f} s, "
-                 f"{kib / 1024:.0f} MiB resident")
+            show(
+                f"start with {messages:,} messages",
+                f"{statistics.median(times):.2f} s, {kib / 1024:.0f} MiB resident",
+            )
 
 
 def measure_posts(*, quick: bool) -> None:
@@ -123,6 +125,12 @@ def measure_posts(*, quick: bool) -> None:
 
 
 def measure_waits(*, quick: bool) -> None:
+    with room_of(1_000) as home, served(home) as (port, _, _):
+        result = client("latency", port, 100 if quick else 500)
+        show(
+            "post to the answer of one held wait",
+            f"p50 {result['p50_ms']:.2f} ms, p99 {result['p99_ms']:.2f} ms",
+        )
     for count in (1, 32, 200, 1_000, 2_000, 5_000, 10_000):
         with room_of(1_000) as home, served(home) as (port, server, _):
             result = client("waits", port, count, 3 if quick or count > 2_000 else 7, server.pid)
@@ -161,7 +169,10 @@ def measure_reads(*, quick: bool) -> None:
         environment = {**os.environ, "AGENTGATHER_HOME": str(home)}
         subprocess.run(
             [*AGENTGATHER, "room", "start", "small"],
-            env=environment, cwd=REPOSITORY, check=True, stdout=subprocess.DEVNULL,
+            env=environment,
+            cwd=REPOSITORY,
+            check=True,
+            stdout=subprocess.DEVNULL,
         )
         with served(home) as (port, _, _):
             seat = json.loads((home / "current-room.json").read_text())
