@@ -150,10 +150,10 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
 _WHO: Final[dict[Access, tuple[str, ...]]] = {
     Access.ANYONE: (),
     Access.LOOPBACK: ("not_found",),
-    Access.WAITER: ("unauthorized", "forbidden", "invite_expired", "rate_limited"),
+    Access.WAITER: ("unauthorized", "forbidden", "invite_expired", "rate_limited", "bad_query"),
 }
 _SEATED: Final = (*_WHO[Access.WAITER], "participant_removed")
-_EVERY: Final = ("insecure_remote", "bad_origin", "bad_query", "internal_error", "shutting_down")
+_EVERY: Final = ("insecure_remote", "bad_origin", "internal_error", "shutting_down")
 _EVERY_GET: Final = ("unexpected_body",)
 _EVERY_POST: Final = (
     "invalid_json",
