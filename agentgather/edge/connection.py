@@ -1,182 +1,188 @@
 """One connection, one task: read a request, run the application, write its answer.
 
-    read the head --> check --> run the application <--> receive()  reads the body, and
-         ^                            |                             then only the peer's end
-         |                            v
-         +---- kept alive ---- write head and body at once
+    read a head --> check its shape --> run the application --+
+         ^                                                    | its answer is written
+         +------------------- kept alive ---------------------+--> linger --> close
 
-Every await on the peer has a deadline. Whatever fails here ends this connection alone.
+Whatever fails here ends this connection and no other.
 """
 
 import logging
-import socket
-from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from enum import Enum
+from math import inf
+from typing import Final
 
+import h11
 import trio
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 
-from agentgather.edge.answers import encode_last_answer, refusal, send_answer
-from agentgather.edge.peer import Peer
-from agentgather.edge.protocol import InlineTaskGroup, Protocol, Started
-from agentgather.edge.shape import find_head_end
+from agentgather.edge.answers import encode_last_answer, refusal
+from agentgather.edge.exchange import App, Exchange
+from agentgather.edge.line import Line
+from agentgather.edge.request_head import RequestHead, build_scope, parse_head
+from agentgather.edge.shape import HEAD_END, check_partial_head
 from agentgather.edge.traffic import Traffic
-from agentgather.edge.websocket_session import run_websocket
+from agentgather.edge.websocket import WebSocketProtocol
 from agentgather.wire.errors import Rejected
-from agentgather.wire.limits import HEADERS_SECONDS, KEEP_ALIVE_SECONDS
+from agentgather.wire.limits import MAX_REQUEST_LINE_BYTES
 
-logger: Final = logging.getLogger(__name__)
+logger: Final = logging.getLogger("agentgather.edge")
 
-App = Callable[[Any, Any, Any], Awaitable[None]]
-_DISCONNECT: Final = {"type": "http.disconnect"}
+Address = tuple[str, int] | None
+
+
+class Phase(Enum):
+    """What a connection does."""
+
+    IDLE = "waits for a request"
+    HEAD = "has some of a request's head"
+    ANSWERING = "runs the application, and writes its answer"
+    ENDING = "has said all it will say"
 
 
 class Connection(TCPServer):
-    """hypercorn's connection, without its tasks, locks and unbounded sends."""
+    """hypercorn's connection, with one task in it."""
 
     def __init__(
         self,
         app: App,
         config: Config,
         context: WorkerContext,
-        sock: socket.socket,
-        address: tuple[str, int] | None,
+        line: Line,
+        client: Address,
+        server: Address,
         traffic: Traffic,
     ) -> None:
-        stream = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
-        super().__init__(app, config, context, {}, stream)  # type: ignore[arg-type]
-        self._asgi = app
-        self._sock = sock
-        self._peer = Peer(sock, stream)
+        super().__init__(app, config, context, {}, line.peer)  # type: ignore[arg-type]
+        self._application = app
+        self._line = line
+        self._client = client
+        self._server = server
         self._traffic = traffic
-        self._tasks = InlineTaskGroup()
-        self._inbox: deque[Any] = deque()
-        self._lingers = False
-        server = sock.getsockname()[:2] if address is not None else None
-        self._http = Protocol(config, context, self._tasks, address, server, self.protocol_send)
+        self._phase = Phase.IDLE
 
     async def run(self) -> None:
-        """Serve until the peer leaves, is cut, or the server stops. Raises only Cancelled."""
+        """Serve until the peer leaves or is cut, or the server stops. Raises only Cancelled."""
+        line, traffic = self._line, self._traffic
+        traffic.connections.add(self)
         try:
-            await self._serve()
-        except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
-            pass  # The peer left. Nobody is there to be told.
+            with line.scope:
+                try:
+                    await self._serve()
+                except Rejected as error:
+                    await self._refuse(error)
+            if self._phase is Phase.HEAD and not (line.is_gone or traffic.is_stopping):
+                # The line's own deadline has passed.
+                with trio.move_on_after(line.bounds.unsent_body_seconds):
+                    await self._refuse(Rejected("request_timeout"))
         except* Exception:
             logger.exception("a connection failed")
         finally:
-            self._sock.close()
+            line.close()
+            traffic.connections.discard(self)
+
+    def stop_if_idle(self) -> None:
+        """End now if no request is in progress; otherwise after its answer."""
+        if self._phase in (Phase.IDLE, Phase.HEAD):
+            self._line.cut()
+
+    async def _serve(self) -> None:
+        line, traffic = self._line, self._traffic
+        while True:
+            data = await self._read_head()
+            if data is None:
+                return
+            parser = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_REQUEST_LINE_BYTES)
+            head = parse_head(data, parser)
+            self._phase = Phase.ANSWERING
+            traffic.begin_answer()
+            try:
+                if head.is_websocket:
+                    await self._serve_websocket(head, parser)
+                    break
+                exchange = Exchange(line, traffic, head, parser)
+                await self._answer(exchange, head)
+            finally:
+                traffic.end_answer()
+            if line.is_gone or line.is_torn:
+                return
+            if not exchange.keeps_alive or traffic.is_stopping:
+                if exchange.is_read and not line.unread:
+                    return
+                break
+        self._phase = Phase.ENDING
+        await line.linger()
+
+    async def _read_head(self) -> bytes | None:
+        """Give the next request's head, blank line and all; None: there is none."""
+        line = self._line
+        data = line.unread
+        self._phase = Phase.IDLE
+        if data:
+            await trio.lowlevel.checkpoint()
+        else:
+            line.expect_within(line.bounds.keep_alive_seconds)
+            data = await line.read()
+        end = data.find(HEAD_END)
+        if end < 0 and data:
+            self._phase = Phase.HEAD
+            line.expect_within(line.bounds.headers_seconds)
+        while end < 0:
+            if line.is_gone:
+                return None
+            check_partial_head(data)
+            data += await line.read()
+            end = data.find(HEAD_END)
+        line.expect_within(inf)
+        end += len(HEAD_END)
+        line.unread = data[end:]
+        return data[:end]
+
+    async def _answer(self, exchange: Exchange, head: RequestHead) -> None:
+        failed = False
+        try:
+            await self._application(
+                build_scope(head, self._client, self._server), exchange.receive, exchange.send
+            )
+        except* Exception:
+            logger.exception("an application failed")
+            failed = True
+        if exchange.is_answered or self._line.is_gone:
+            return
+        if not failed:
+            logger.error("an application gave no whole answer to a %s", head.method)
+        # Half an answer must not look like a whole one.
+        self._line.is_torn = exchange.has_begun
+        await exchange.refuse(Rejected("internal_error"))
+
+    async def _serve_websocket(self, head: RequestHead, parser: h11.Connection) -> None:
+        if self._line.unread:
+            raise Rejected("bad_request", "wait for the answer to the handshake")
+        protocol = WebSocketProtocol(
+            self._application,
+            self.config,
+            self.context,
+            self._client,
+            self._server,
+            self.protocol_send,
+            self._line,
+            parser,
+        )
+        await protocol.run(head)
 
     async def protocol_send(self, event: Event) -> None:
-        """Take what the protocol writes; it goes out at once with the rest of an answer."""
-        if isinstance(event, RawData):
-            self._peer.collect(event.data)
-        elif isinstance(event, Closed):
-            self._peer.closing = True
-
-    # --- Requests -------------------------------------------------------------------
-    async def _serve(self) -> None:
-        try:
-            while not self._peer.closing and await self._read_request():
-                started = self._tasks.started
-                self._tasks.started = None
-                if started is None:
-                    break
-                if started.channel is not None:
-                    await run_websocket(self._asgi, started, self._http, self._peer)
-                    return
-                await self._run(started)
-        except Rejected as error:
-            await self._refuse(error)
-        if self._lingers and not self._peer.gone:
-            await self._peer.linger()
-
-    async def _read_request(self) -> bool:
-        """Read until a request's head is whole. False: the peer left or kept still."""
-        with trio.move_on_after(KEEP_ALIVE_SECONDS) as idle:
-            self._traffic.idle.add(idle)
-            try:
-                data = await self._peer.read()
-            finally:
-                self._traffic.idle.discard(idle)
-        if idle.cancelled_caught or not data:
-            return False
-        if find_head_end(data) < 0:
-            head = bytearray(data)
-            with trio.move_on_after(HEADERS_SECONDS) as deadline:
-                while find_head_end(head) < 0:
-                    more = await self._peer.read()
-                    if not more:
-                        return False
-                    head += more
-            if deadline.cancelled_caught:
-                raise Rejected("request_timeout")
-            data = bytes(head)
-        await self._http.handle(RawData(data))
-        if self._http.refused is not None:
-            raise self._http.refused
-        return True
-
-    async def _run(self, started: Started) -> None:
-        self._inbox = started.inbox
-        answering = False
-
-        async def send(message: Any) -> None:
-            nonlocal answering
-            if self._peer.gone:
-                # As ASGI has it: what is sent to nobody is no error.
-                await trio.lowlevel.checkpoint()
-                return
-            answering = True
-            await started.send(message)
-            if message["type"] == "http.response.body":
-                await self._peer.flush()
-
-        self._traffic.begin()
-        try:
-            try:
-                await self._asgi(started.scope, self._receive, send)
-            except Exception:
-                logger.exception("an application failed")
-                if not answering:
-                    await send_answer(send, refusal(Rejected("internal_error")))
-                self._peer.closing = True
-            if self._http.refused is not None and not answering:
-                raise self._http.refused
-            if not answering or self._peer.gone:
-                self._peer.closing = True
-                return
-            await started.send(None)
-            await self._peer.flush()
-            self._peer.closing = self._lingers = self._peer.closing or self._http.is_pipelined
-        finally:
-            self._traffic.end()
-
-    async def _receive(self) -> Any:
-        """ASGI's ``receive``: the body, and after it nothing but the peer's end."""
-        http = self._http
-        while True:
-            if self._inbox:
-                return self._inbox.popleft()
-            if self._peer.gone or http.refused is not None:
-                return _DISCONNECT
-            # Only now: an application that refuses by the length never gets here.
-            go_on = http.go_on()
-            if go_on:
-                self._peer.collect(go_on)
-                await self._peer.flush()
-            data = await self._peer.read()
-            if not data:
-                self._peer.gone = True
-            elif http.is_request_whole:
-                http.is_pipelined = True
-            else:
-                await http.handle(RawData(data))
+        """Take what a WebSocket's application and reader write; they take turns."""
+        async with self.send_lock:
+            if isinstance(event, RawData):
+                await self._line.write(event.data)
+            elif isinstance(event, Closed):
+                self._line.peer.end()
 
     async def _refuse(self, error: Rejected) -> None:
-        self._peer.collect(encode_last_answer(refusal(error)))
-        self._lingers = True
-        await self._peer.flush()
+        """Say why no application was asked, and close."""
+        self._phase = Phase.ENDING
+        await self._line.write(encode_last_answer(refusal(error)))
+        await self._line.linger()

@@ -1,87 +1,107 @@
-"""The other end of one connection, as bytes. Every wait on it is bounded."""
+"""The other end of one connection, as a stream of bytes."""
 
 import socket
+from contextlib import suppress
 from typing import Final
 
 import trio
 
-from agentgather.wire.limits import UNREAD_ANSWER_SECONDS, UNSENT_BODY_SECONDS
-
-READ_BYTES: Final = 64 * 1024
-MAX_DISCARDED_BYTES: Final = 1024 * 1024
-"""What a lingering close reads and throws away: any refused body, and then some."""
+from agentgather.edge.bounds import READ_BYTES
 
 _RESET_ON_CLOSE: Final = b"\1\0\0\0\0\0\0\0"
+"""``struct linger``: on, zero seconds."""
 
 
-class Peer:
-    """Reads and writes one socket, for one task at a time in each direction.
+class Peer(trio.abc.HalfCloseableStream):
+    """One non-blocking socket, for one reader and one writer at a time.
 
-    ``gone`` is true once nobody reads what is written: the peer left, or took no data for
-    ``UNREAD_ANSWER_SECONDS``. Writing to a peer that is gone does nothing. ``closing`` is
-    true once our side has nothing more to say than what is collected.
+    trio's own stream asks the socket first and waits if it has nothing. A server's socket
+    has nothing as a rule, so this one waits first, and saves a system call per request.
+    No deadline is set here: each caller has one.
     """
 
-    __slots__ = ("_out", "_sock", "_stream", "closing", "gone")
+    __slots__ = ("_sock", "is_closed")
 
-    def __init__(self, sock: socket.socket, stream: trio.SocketStream) -> None:
+    def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self._stream = stream
-        self._out: list[bytes] = []
-        self.closing = False
-        self.gone = False
+        self.is_closed = False
 
-    async def read(self) -> bytes:
-        """Give what has come, b"" at the peer's end. The caller sets the deadline."""
-        await trio.lowlevel.wait_readable(self._sock)
-        try:
-            return self._sock.recv(READ_BYTES)
-        except BlockingIOError:
-            return bytes(await self._stream.receive_some(READ_BYTES))
-        except ConnectionError:
-            return b""
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """Give what has come, b"" at the peer's end. Cancelling loses nothing.
 
-    def collect(self, data: bytes) -> None:
-        """Take what is to be written; it goes out with :meth:`flush`, in one piece."""
-        self._out.append(data)
+        Raises:
+            BrokenResourceError: the connection is lost.
+            ClosedResourceError: we closed it.
 
-    async def flush(self) -> None:
-        """Write what was collected. A peer that does not take it is gone afterwards."""
-        data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
-        self._out.clear()
-        if self.gone or not data:
-            return
-        try:
-            # Nearly always all of it fits the socket's buffer, and nothing has to wait.
-            sent = self._sock.send(data)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            self.gone = True
-            return
-        if sent == len(data):
-            return
-        with trio.move_on_after(UNREAD_ANSWER_SECONDS) as deadline:
-            try:
-                await self._stream.send_all(memoryview(data)[sent:])
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                self.gone = True
-        if deadline.cancelled_caught:
-            self.gone = True
-            # The kernel would go on offering what nobody takes.
-            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-
-    async def linger(self) -> None:
-        """End our side, and read on for a while: the peer may be sending yet.
-
-        Closing at once would reset the connection, and with it the answer that the peer
-        has not read.
         """
-        self._sock.shutdown(socket.SHUT_WR)
-        discarded = 0
-        with trio.move_on_after(UNSENT_BODY_SECONDS):
-            while discarded < MAX_DISCARDED_BYTES:
-                data = await self.read()
-                if not data:
-                    return
-                discarded += len(data)
+        while not self.is_closed:
+            await trio.lowlevel.wait_readable(self._sock)
+            try:
+                return self._sock.recv(max_bytes or READ_BYTES)
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                raise trio.BrokenResourceError("the connection is lost") from error
+        raise trio.ClosedResourceError
+
+    def send_nowait(self, data: bytes | memoryview) -> int:
+        """Give the kernel what it takes at once; say how many bytes that is.
+
+        Raises:
+            BrokenResourceError: the connection is lost.
+
+        """
+        try:
+            return self._sock.send(data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise trio.BrokenResourceError("the connection is lost") from error
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Write all of it. After a cancellation nobody knows how much was written.
+
+        Raises:
+            BrokenResourceError, ClosedResourceError: as for ``receive_some``.
+
+        """
+        rest = memoryview(data)
+        while rest:
+            await self.wait_send_all_might_not_block()
+            rest = rest[self.send_nowait(rest) :]
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Return once the kernel takes more."""
+        if self.is_closed:
+            raise trio.ClosedResourceError
+        await trio.lowlevel.wait_writable(self._sock)
+
+    async def send_eof(self) -> None:
+        """End our side; the peer may still send."""
+        self.end()
+        await trio.lowlevel.checkpoint()
+
+    def end(self) -> None:
+        """End our side, now."""
+        with suppress(OSError):  # the peer is gone already
+            self._sock.shutdown(socket.SHUT_WR)
+
+    async def aclose(self) -> None:
+        """Close."""
+        self.close()
+        await trio.lowlevel.checkpoint()
+
+    def close(self, *, reset: bool = False) -> None:
+        """Close now; whoever waits is told so.
+
+        ``reset`` throws away what the peer has not taken yet, and tells it: otherwise the
+        kernel would go on offering it, and half an answer would end like a whole one.
+        """
+        if self.is_closed:
+            return
+        self.is_closed = True
+        if reset:
+            with suppress(OSError):
+                self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        trio.lowlevel.notify_closing(self._sock)
+        self._sock.close()

@@ -1,64 +1,85 @@
-"""What a server counts: answers in flight, connections, and connections by client."""
+"""What a server counts: connections, connections by client, and answers in flight."""
 
 import resource
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import Final, Protocol
 
 import trio
 
-from agentgather.wire.limits import (
-    MAX_CONNECTIONS,
-    MAX_CONNECTIONS_PER_CLIENT,
-    RESERVED_DESCRIPTORS,
-)
+from agentgather.edge.bounds import Bounds
+from agentgather.wire.limits import RESERVED_DESCRIPTORS
+
+
+class Stoppable(Protocol):
+    """A connection, as far as stopping goes."""
+
+    def stop_if_idle(self) -> None:
+        """End now if no request is in progress; otherwise after its answer."""
+
+
+def raise_descriptor_limit() -> int:
+    """Raise the soft limit on descriptors to the hard one, and give it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return _UNLIMITED if hard == resource.RLIM_INFINITY else hard
+
+
+_UNLIMITED: Final = 1 << 31
 
 
 class Traffic:
-    """One per server. ``idle`` are the reads of connections that wait for a request."""
+    """One per server. ``is_stopping`` is true from the moment that no request may begin.
 
-    def __init__(self) -> None:
-        self.idle: set[trio.CancelScope] = set()
-        self._connections = 0
+    ``connections`` are those that run, for :meth:`stop`; they enter and leave it themselves.
+    """
+
+    def __init__(self, bounds: Bounds, descriptors: int) -> None:
+        self._bounds = bounds
+        # Where descriptors are few, half of them are for connections.
+        spare = max(descriptors - RESERVED_DESCRIPTORS, descriptors // 2)
+        self.most_connections: Final = max(1, min(bounds.connections, spare))
+        self.is_stopping = False
+        self.connections: set[Stoppable] = set()
+        self._count = 0
         self._by_client: Counter[str] = Counter()
         self._in_flight = 0
         self._none_in_flight = trio.Event()
-        self._draining = False
-        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        self._most = max(1, min(MAX_CONNECTIONS, hard - RESERVED_DESCRIPTORS))
 
-    def admits(self, client: str) -> bool:
-        """Say whether one more connection of this client may be served."""
-        return (
-            self._connections < self._most and self._by_client[client] < MAX_CONNECTIONS_PER_CLIENT
-        )
-
-    @contextmanager
-    def counted(self, client: str) -> Iterator[None]:
-        """Count a connection for as long as the block lasts."""
-        self._connections += 1
+    def enter(self, client: str) -> bool:
+        """Count one more connection of this address. False, and not counted: it is too many."""
+        if (
+            self._count >= self.most_connections
+            or self._by_client[client] >= self._bounds.connections_per_client
+        ):
+            return False
+        self._count += 1
         self._by_client[client] += 1
-        try:
-            yield
-        finally:
-            self._connections -= 1
-            self._by_client[client] -= 1
-            if not self._by_client[client]:
-                del self._by_client[client]
+        return True
 
-    def begin(self) -> None:
+    def leave(self, client: str) -> None:
+        """Count one connection less."""
+        self._count -= 1
+        self._by_client[client] -= 1
+        if not self._by_client[client]:
+            del self._by_client[client]
+
+    def begin_answer(self) -> None:
         """Count one more answer in flight."""
         self._in_flight += 1
 
-    def end(self) -> None:
-        """Count one answer in flight less: it was written, or its peer is gone."""
+    def end_answer(self) -> None:
+        """Count one less: it was written, or there is nobody to write it to."""
         self._in_flight -= 1
-        if self._draining and not self._in_flight:
+        if self.is_stopping and not self._in_flight:
             self._none_in_flight.set()
 
+    def stop(self) -> None:
+        """Let no request begin, and end every connection that has none."""
+        self.is_stopping = True
+        for connection in list(self.connections):
+            connection.stop_if_idle()
+
     async def drain(self) -> None:
-        """Return once no answer is in flight. Call it when no more can begin."""
-        self._draining = True
+        """Return once no answer is in flight. Call it after :meth:`stop`."""
         if self._in_flight:
             await self._none_in_flight.wait()
