@@ -93,7 +93,9 @@ class Served:
         self.public_urls = tuple(normalise_base_url(url) for url in public_urls)
         self._allow_remote = allow_remote
         urls = (self.base_url, *self.public_urls)
-        self._by_authority: dict[str, str] = {urlsplit(url).netloc: url for url in reversed(urls)}
+        self._by_authority: dict[str, str] = {
+            authority: url for url in reversed(urls) for authority in _authorities(url)
+        }
         self._prefixes = tuple({urlsplit(url).path for url in urls} - {""})
         port = urlsplit(self.base_url).port
         origins = {origin_of(url) for url in urls}
@@ -159,6 +161,16 @@ class Served:
 
     def _is_ours(self, origin: str, base_url: str) -> bool:
         return origin in self._origins or origin == origin_of(base_url)
+
+
+def _authorities(url: str) -> set[str]:
+    """Give the Host values that a client or a proxy sends for a base URL."""
+    parts = urlsplit(url)
+    authority = parse_authority(parts.netloc)
+    default = DEFAULT_PORTS[parts.scheme]
+    if authority is None or authority.port not in (None, default):
+        return {parts.netloc}
+    return {authority.name, f"{authority.name}:{default}"}
 
 
 def _is_address(name: str) -> bool:

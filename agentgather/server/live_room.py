@@ -337,9 +337,10 @@ class LiveRoom:
         seat = self.room.roster.decide_remove(alias, now)
         self._writes.record(host.alias, now.monotonic)
         staged = self._put(seat)
+        # Before the line, which a disk that is far behind may refuse.
+        self.hub.kick(alias)
         if not self.room.is_closed:
             staged = self._stage_text(f"{alias} removed", now)
-        self.hub.kick(alias)
         return seat, staged
 
     def check_write(self, seat: Participant, now: Moment) -> None:

@@ -77,6 +77,10 @@ class Table:
         assert lines.pop() == b""
         return [json.loads(line)["text"] for line in lines]
 
+    async def settled_but_for_the_disk(self) -> None:
+        """Return once everybody waits."""
+        await wait_all_tasks_blocked()
+
     async def settled(self) -> None:
         """Return once everybody waits, and the disk has nothing to do."""
         await wait_all_tasks_blocked()

@@ -5,10 +5,11 @@ import trio
 
 from agentgather.edge.answers import SECURITY_HEADERS
 from agentgather.server.routes import ROUTES, Access
+from agentgather.storage.home import Home
 from agentgather.wire.limits import BAD_TOKENS_PER_WINDOW, BRIEFS_PER_WINDOW, MAX_BRIEF_UNITS
 from tests.doubles.asgi_client import AsgiClient, Reply
 from tests.doubles.clock import VIRTUAL_TIME
-from tests.doubles.table import TOKENS, Table
+from tests.doubles.table import TOKENS, Table, open_table
 
 pytestmark = VIRTUAL_TIME
 
@@ -106,6 +107,42 @@ async def test_the_host_s_own_machine_has_several_names_in_any_case(
 ) -> None:
     client = AsgiClient(table.app, TOKENS["ada"], host=host)
     assert (await client.get("/messages")).status == 200
+
+
+ADDRESSES = ["10.0.0.5:8787", "192.168.1.2", "[2001:db8::1]:8787", "127.0.0.2:1", "0.0.0.0"]
+NAMES = ["evil.example", "127.1", "2130706433", "10.0.0.5.evil.example", "0x7f.1", "[::1", "[1.2]"]
+
+
+async def test_with_remote_access_any_address_is_a_host_and_still_no_name(home: Home) -> None:
+    async with open_table(home, allow_remote=True) as table:
+        for host in ADDRESSES:
+            client = AsgiClient(table.app, TOKENS["ada"], host=host)
+            reply = await client.get("/wait?hold=0")
+            assert f'curl -s "http://{host}/wait?' in reply.json()["next_cmd"].replace("\\", "")
+            own = {"origin": f"http://{host}"}
+            assert (await client.get("/messages", headers=own)).status == 200
+            assert (await client.get("/messages", headers=EVIL_ORIGIN)).status == 403
+            assert (await client.get("/healthz")).status == 200
+        for host in NAMES:
+            client = AsgiClient(table.app, TOKENS["ada"], host=host)
+            assert (await client.get("/messages")).outcome == (403, "insecure_remote")
+
+
+@pytest.mark.parametrize("host", ["rooms.example", "Rooms.Example", "rooms.example:443"])
+async def test_a_public_name_is_a_host_with_and_without_its_default_port(
+    home: Home, host: str
+) -> None:
+    async with open_table(home, public_urls=("https://rooms.example",)) as table:
+        client = AsgiClient(table.app, TOKENS["ada"], host=host)
+        own = {"origin": "https://rooms.example"}
+        reply = await client.get("/wait?hold=0", headers=own)
+        assert '"https://rooms.example/wait?' in reply.json()["next_cmd"]
+        for evil in ("http://rooms.example", "https://rooms.example:444", "https://x.example"):
+            reply = await client.get("/messages", headers={"origin": evil})
+            assert reply.outcome == (403, "bad_origin")
+        for other in ("rooms.example:80", "rooms.example.", "x.rooms.example"):
+            client = AsgiClient(table.app, TOKENS["ada"], host=other)
+            assert (await client.get("/messages")).outcome == (403, "insecure_remote")
 
 
 # --- Origin -----------------------------------------------------------------------------

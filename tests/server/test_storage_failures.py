@@ -220,3 +220,22 @@ async def test_after_a_restart_a_room_whose_disk_failed_is_as_its_files_say(home
         assert (await table.ada.get("/brief")).json()["brief"]["brief_version"] == 1
         assert (await table.ada.say("again"))["id"] == 2
         assert json.loads((table.folder / "room.json").read_bytes())["brief_version"] == 1
+
+
+async def test_a_removal_that_can_only_half_be_stored_ends_held_waits_too(table: Table) -> None:
+    await table.rev.get("/wait?hold=0")
+    store = put_store(table)
+    store.gate.clear()
+    live = table.live
+    async with table.rev.open("GET", "/wait") as held:
+        await table.settled_but_for_the_disk()
+        while live.commit._staged < MAX_STAGED - 1:
+            live._stage_text("x joined", live.clock())
+        # There is room for the seat, and none for the line.
+        reply = await table.host.post("/participants/rev/remove")
+        assert reply.outcome == (503, "overloaded")
+        await table.settled_but_for_the_disk()
+        assert held.reply().json()["participant_status"] == "removed"
+        store.gate.set()
+        await table.settled()
+    assert (await table.rev.get("/messages")).outcome == (410, "participant_removed")
