@@ -67,8 +67,8 @@ def commands(page: Path) -> Iterator[list[str]]:
 
 def fault_in(words: list[str]) -> str:
     """Say what a command has that the program does not; "" if nothing."""
-    main = importlib.import_module("agentgather.cli.main")
-    group: click.Group = main.main
+    cli = importlib.import_module("agentgather.cli.program")
+    group: click.Group = cli.program
     command: click.Command = group
     context = click.Context(group, info_name="agentgather")
     rest = words[1:]

@@ -1,22 +1,25 @@
 """What every command is given: the home, the streams, the clock, and the room."""
 
-import json
 import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import BinaryIO, Final, TextIO
 
-from agentgather.cli.failures import Misused, Refused
-from agentgather.cli.room_api import RoomApi, open_api
+from agentgather.cli.base_url import BaseUrl
+from agentgather.cli.failures import Misused, OutputClosed, Refused
+from agentgather.cli.render import has_colour, json_text, one_line, styled
+from agentgather.cli.room_api import RoomApi
+from agentgather.cli.seat_keys import INSECURE
+from agentgather.cli.transports import HostedTransport, HttpTransport, Transport
 from agentgather.domain.text import format_time
 from agentgather.storage.home import Home
-from agentgather.wire.limits import MAX_BODY_BYTES
 from agentgather.wire.records import CurrentRoom
 
-DEFAULT_BASE_URL = "http://127.0.0.1:8787"
+DEFAULT_BASE_URL: Final = "http://127.0.0.1:8787"
 
 
 @dataclass
@@ -27,21 +30,31 @@ class Context:
     stdin: BinaryIO
     stdout: TextIO
     stderr: TextIO
-    environ: Mapping[str, str]
+    environ: Mapping[str, str] = field(default_factory=dict)
     entropy: Callable[[int], bytes] = os.urandom
     wall_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+    monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     insecure: bool = False
     as_json: bool = False
-    _api: RoomApi | None = field(default=None, repr=False)
+    connect: Callable[["Context", CurrentRoom, bool], RoomApi] = lambda *given: open_api(*given)
 
     @classmethod
     def of_process(cls) -> "Context":
-        """Give the context of this process."""
+        """Give the context of this process.
+
+        Raises:
+            Misused: there is no place for a home, or it is a relative path.
+
+        """
         chosen = os.environ.get("AGENTGATHER_HOME")
-        if chosen is not None and not Path(chosen).is_absolute():
-            raise Misused(f"AGENTGATHER_HOME must be an absolute path, and is {chosen!r}")
-        root = Path(chosen) if chosen else Path.home() / ".agentgather"
+        if chosen and not Path(chosen).is_absolute():
+            # Another directory would be another home, without a word.
+            raise Misused("AGENTGATHER_HOME must be an absolute path, one that begins with /")
+        try:
+            root = Path(chosen) if chosen else Path.home() / ".agentgather"
+        except RuntimeError:
+            raise Misused("there is no home directory; set AGENTGATHER_HOME") from None
         return cls(Home(root), sys.stdin.buffer, sys.stdout, sys.stderr, os.environ)
 
     def now_text(self) -> str:
@@ -53,6 +66,16 @@ class Context:
         return "cli-" + self.entropy(12).hex()
 
     # --- The seat -------------------------------------------------------------------
+    def check_home(self) -> None:
+        """Refuse a home that others may have written to; one that is not there is fine.
+
+        Raises:
+            UnsafeFile: the text says why.
+
+        """
+        if os.path.lexists(self.home.root):
+            self.home.prepare()
+
     def seat(self) -> CurrentRoom:
         """Give the seat that commands speak for.
 
@@ -60,96 +83,103 @@ class Context:
             Refused: there is none.
 
         """
+        self.check_home()
         current = self.home.read_current()
         if current is None:
             raise Refused(
-                "no room is selected; make one with `agentgather room start NAME`, or take a "
-                "seat with `agentgather room join`"
+                "no room is selected; make one with `agentgather room start NAME`, take a seat "
+                "with `agentgather room join`, or select one with `agentgather room use NAME`"
             )
         return current
 
     @property
     def api(self) -> RoomApi:
         """The room of the current seat, through its server or, if none runs, its files."""
-        if self._api is None:
-            self._api = open_api(self.home, self.seat(), insecure=self.insecure)
-        return self._api
+        return self.api_of(self.seat())
+
+    def api_of(self, seat: CurrentRoom, *, offline: bool = True) -> RoomApi:
+        """Give the room of a seat. Without ``offline`` only a server is asked."""
+        return self.connect(self, seat, offline)
 
     # --- Output ---------------------------------------------------------------------
     def emit(self, document: object, text: str) -> None:
         """Print a result: JSON where it was asked for, else text for people."""
-        self.write(json.dumps(document, ensure_ascii=False) if self.as_json else text)
+        if self.as_json:
+            self.write_json(document)
+        else:
+            self.write(text)
+        self.flush()
 
-    def write(self, line: str) -> None:
-        """Print one line to standard output, and have it leave this process.
+    def write_json(self, document: object) -> None:
+        """Print one line of JSON."""
+        self._write(json_text(document, ascii_only=not _is_utf8(self.stdout)))
 
-        A terminal or pipe that cannot show a character gets its escape.
+    def write(self, text: str) -> None:
+        """Print a text and a line end. What the stream cannot show, it gets as an escape."""
+        self._write(_fit(text, self.stdout))
+
+    def styled(self, text: str, style: str) -> str:
+        """Give a text for standard output in a style, if the reader sees any."""
+        return styled(text, style, colour=self.has_colour)
+
+    @property
+    def has_colour(self) -> bool:
+        """Whether standard output shows colour."""
+        return has_colour(self.stdout, self.environ)
+
+    def flush(self) -> None:
+        """Have what was printed leave this process.
+
+        Raises:
+            OutputClosed: nobody reads it.
+            OSError: it could not; nobody may call it delivered.
+
         """
-        encoding = self.stdout.encoding or "utf-8"
-        if self.as_json and encoding.lower().replace("-", "") != "utf8":
-            line = json.dumps(json.loads(line))
-        safe = line.encode(encoding, "backslashreplace").decode(encoding)
-        self.stdout.write(safe + "\n")
-        self.stdout.flush()
+        try:
+            self.stdout.flush()
+        except BrokenPipeError:
+            raise OutputClosed from None
 
     def say(self, line: str) -> None:
         """Tell the person something that is not the result."""
-        encoding = self.stderr.encoding or "utf-8"
-        self.stderr.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
-        self.stderr.flush()
+        # Who closed the error stream wants to hear nothing.
+        with suppress(OSError):
+            self.stderr.write(_fit(f"agentgather: {one_line(line)}", self.stderr) + "\n")
+            self.stderr.flush()
 
-    # --- Input ----------------------------------------------------------------------
-    def read_stdin(self) -> str:
-        """Read text from standard input.
-
-        Raises:
-            Misused: it is too long for any message, or not UTF-8.
-
-        """
-        data = self.stdin.read(MAX_BODY_BYTES + 1)
-        if len(data) > MAX_BODY_BYTES:
-            raise Misused("standard input is over 64 KiB, more than any text may have")
+    def _write(self, line: str) -> None:
         try:
-            return data.decode("utf-8")
-        except UnicodeDecodeError:
-            raise Misused("standard input is not UTF-8") from None
-
-    def text_of(self, words: tuple[str, ...], text: str | None = None) -> str:
-        """Give a text from words, from an option, or from standard input where it is ``-``.
-
-        Raises:
-            Misused: there is none, or two of them.
-
-        """
-        if text is not None and words:
-            raise Misused("give the text as words or with an option, not both")
-        joined = text if text is not None else " ".join(words)
-        if joined == "-":
-            joined = self.read_stdin().rstrip("\n")
-        if not joined.strip():
-            raise Misused("the text is empty")
-        if any("\ud800" <= c <= "\udfff" for c in joined):
-            raise Misused("the text is not UTF-8")
-        return joined
-
-    def text_or_file(self, text: str | None, path: str | None, what: str) -> str | None:
-        """Give a text from an option or from the file of another one.
-
-        Raises:
-            Misused: both are given, or the file is not text.
-
-        """
-        if text is not None and path is not None:
-            raise Misused(f"give the {what} as text or as a file, not both")
-        if path is None:
-            return self.read_stdin() if text == "-" else text
-        if path == "-":
-            return self.read_stdin()
-        try:
-            return Path(path).read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise Misused(f"cannot read the {what} from {path}: {_reason(error)}") from None
+            self.stdout.write(line + "\n")
+        except BrokenPipeError:
+            raise OutputClosed from None
 
 
-def _reason(error: Exception) -> str:
-    return error.strerror or "unreadable" if isinstance(error, OSError) else "it is not UTF-8"
+def open_api(context: Context, seat: CurrentRoom, offline: bool) -> RoomApi:
+    """Give the room of a seat over HTTP, or through its files where they are in this home.
+
+    Raises:
+        Misused: a token may not be sent to the seat's URL.
+
+    """
+    insecure = context.insecure or seat.extra.get(INSECURE) is True
+    base = BaseUrl(seat.baseUrl, insecure=insecure)
+    transport: Transport = HttpTransport(base)
+    if offline and context.home.has_room(seat.roomId):
+        transport = HostedTransport(
+            context.home,
+            seat.roomId,
+            base,
+            warn=lambda text: context.say(f"warning: {text}"),
+            sleep=context.sleep,
+        )
+    return RoomApi(transport, seat.token)
+
+
+def _is_utf8(stream: TextIO) -> bool:
+    # A StringIO has no encoding and takes everything.
+    return (stream.encoding or "utf-8").lower().replace("-", "") == "utf8"
+
+
+def _fit(text: str, stream: TextIO) -> str:
+    encoding = stream.encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)

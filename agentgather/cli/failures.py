@@ -6,6 +6,7 @@ REFUSED: Final = 1
 USAGE: Final = 2
 UNREACHABLE: Final = 69  # sysexits.h EX_UNAVAILABLE
 TRY_LATER: Final = 75  # sysexits.h EX_TEMPFAIL
+OUTPUT_CLOSED: Final = 141  # 128 + SIGPIPE
 
 
 class Failure(Exception):
@@ -29,9 +30,16 @@ class Misused(Failure):
 
 
 class Unreachable(Failure):
-    """There is no server, or it is not known whether it did what it was asked."""
+    """There is no server, or it is not known whether it did what it was asked.
+
+    With ``may_be_done`` the request left this process and no answer came back.
+    """
 
     status = UNREACHABLE
+
+    def __init__(self, message: str, *, may_be_done: bool = False) -> None:
+        self.may_be_done = may_be_done
+        super().__init__(message)
 
 
 class TryLater(Failure):
@@ -43,3 +51,7 @@ class TryLater(Failure):
         self.retry_after = retry_after
         self.code = code
         super().__init__(message)
+
+
+class OutputClosed(Exception):
+    """Nobody reads the output any more, as under ``| head``. No error, and no delivery."""

@@ -43,6 +43,16 @@ class Slug(click.ParamType[str]):
         return value
 
 
+class Alias(Slug):
+    """The name of a participant; ``@rev`` is ``rev``."""
+
+    name = "alias"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Check an alias."""
+        return super().convert(str(value).removeprefix("@"), param, ctx)
+
+
 class Duration(click.ParamType[int]):
     """A length of time such as 90s, 30m, 2h or 7d; in seconds."""
 
@@ -74,6 +84,7 @@ class Instant(click.ParamType[int]):
 
 
 SLUG: Final = Slug()
+ALIAS: Final = Alias()
 DURATION: Final = Duration()
 INSTANT: Final = Instant()
 MESSAGE_ID: Final = click.IntRange(1, 2**53 - 1)

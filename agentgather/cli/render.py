@@ -1,12 +1,15 @@
 """What people see: text made safe to print, tables, times, a little colour."""
 
-import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
+
+import msgspec
 
 from agentgather.domain.text import HIDDEN, parse_time
 
-_STYLES = {"bold": "1", "faint": "2", "red": "31", "green": "32", "yellow": "33"}
+_STYLES: Final = {"bold": "1", "faint": "2", "red": "31", "green": "32", "yellow": "33"}
+_NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")
 
 
 def visible(text: str) -> str:
@@ -17,11 +20,26 @@ def visible(text: str) -> str:
     return HIDDEN.sub(_spelled, text.replace("\r\n", "\n")).replace("\r", "\\r")
 
 
-def _spelled(match: Any) -> str:
+def _spelled(match: re.Match[str]) -> str:
     code = ord(match[0])
     if code <= 0xFF:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\u{{{code:x}}}"
+
+
+def json_text(document: object, *, ascii_only: bool) -> str:
+    """Give a document as one line of JSON, in which what nobody sees is an escape.
+
+    With ``ascii_only`` everything beyond ASCII is one: the same document either way.
+    """
+    text = msgspec.json.encode(document).decode()
+    # The encoder leaves the line end and other controls below U+0020 as escapes already.
+    return (_NOT_ASCII if ascii_only else HIDDEN).sub(_json_escape, text)
+
+
+def _json_escape(match: re.Match[str]) -> str:
+    units = match[0].encode("utf-16-be")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
 
 
 def one_line(text: str) -> str:
@@ -68,9 +86,9 @@ def until(time_text: str, now_ms: int) -> str:
     return "over" if when <= now_ms else f"in {ago(when - now_ms).removesuffix(' ago')}"
 
 
-def roster_table(status: Mapping[str, Any], stream: TextIO) -> str:
+def roster_table(status: Mapping[str, Any], *, colour: bool) -> str:
     """Give who is in the room, one line each."""
-    rows = [("ALIAS", "NAME", "KIND", "ATTENDANCE", "SEEN")]
+    rows = [("ALIAS", "KIND", "ATTENDANCE", "LAST SEEN", "NAME")]
     for one in status["participants"]:
         if one.get("removed_at"):
             continue
@@ -80,21 +98,20 @@ def roster_table(status: Mapping[str, Any], stream: TextIO) -> str:
         if one.get("role"):
             marks.append(one["role"])
         alias = one["alias"] + (" (you)" if one["alias"] == status["me"] else "")
+        # Last, because nobody knows how wide a terminal draws it.
         name = one_line(one.get("display_name") or "")
-        attendance = one["attendance_state"].replace("_", " ")
-        rows.append((alias, name, ", ".join(marks), attendance, ago(one["last_seen_age_ms"])))
-    text = table(rows)
-    if not has_colour(stream):
-        return text
-    lines = text.split("\n")
-    return "\n".join([styled(lines[0], "faint", stream), *lines[1:]])
+        attendance = one_line(one["attendance_state"]).replace("_", " ")
+        seen = ago(one["last_seen_age_ms"])
+        rows.append((one_line(alias), ", ".join(marks), attendance, seen, name))
+    head, *rest = table(rows).split("\n")
+    return "\n".join([styled(head, "faint", colour=colour), *rest])
 
 
-def has_colour(stream: TextIO) -> bool:
+def has_colour(stream: TextIO, environ: Mapping[str, str]) -> bool:
     """Say whether colour helps: only on a terminal, and not against NO_COLOR."""
-    return stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    return stream.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
 
 
-def styled(text: str, style: str, stream: TextIO) -> str:
-    """Give the text in a style, if the stream shows any."""
-    return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if has_colour(stream) else text
+def styled(text: str, style: str, *, colour: bool) -> str:
+    """Give the text in a style, if the reader sees any."""
+    return f"\x1b[{_STYLES[style]}m{text}\x1b[0m" if colour else text

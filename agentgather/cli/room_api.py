@@ -1,122 +1,33 @@
-"""The room as commands see it: one method per endpoint, over one of two transports.
+"""The room as commands see it: one method per endpoint.
 
-Where a server runs, a request goes to it. Where none does and the room lies in this home,
-the same request goes to the same application in this process, under the room's lock: the
-same rules, the same writer, the same answer.
+What comes back is checked against the declared answer, and given as the plain document, so
+that ``--json`` passes on also what a newer server says more.
 """
 
-import http.client
-import json
-import ssl
-import time
-from collections.abc import Mapping
-from typing import Any, Final, NamedTuple, Protocol
-from urllib.parse import urlencode, urlsplit
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from agentgather.cli.failures import Misused, Refused, TryLater, Unreachable
-from agentgather.edge.origins import LOOPBACK_NAMES, normalise_base_url, parse_authority
-from agentgather.storage.home import Home
-from agentgather.wire.records import CurrentRoom
+import msgspec
 
-REQUEST_SECONDS: Final = 35
-"""One request, whole: the longest hold and a slow network."""
-MAX_ANSWER_BYTES: Final = 1024 * 1024
-MAX_STATUS_BYTES: Final = 8 * 1024 * 1024
-"""A roster of 10,000 seats is 4 MB."""
-MAX_RETRY_AFTER: Final = 3600
-
-_TRY_LATER: Final = frozenset({408, 429, 503})
-
-
-class Reply(NamedTuple):
-    """An answer as it came."""
-
-    status: int
-    body: bytes
-    retry_after: int
-
-
-class NotServed(Exception):
-    """Nothing listens there: the request was not sent."""
-
-
-class Unknown(Exception):
-    """The request may have been sent, and no answer came."""
-
-
-class Transport(Protocol):
-    """Carries one request."""
-
-    def exchange(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None
-    ) -> Reply:
-        """Send a request to the room, and wait for its whole answer.
-
-        Raises:
-            NotServed, Unknown: there is no answer.
-
-        """
-
-
-class HttpTransport:
-    """One connection per request, to the server at a base URL."""
-
-    def __init__(self, base_url: str, *, insecure: bool) -> None:
-        try:
-            self._base_url = normalise_base_url(base_url)
-        except ValueError as error:
-            raise Misused(str(error)) from None
-        parts = urlsplit(self._base_url)
-        authority = parse_authority(parts.netloc)
-        assert authority is not None
-        if parts.scheme == "http" and authority.name not in LOOPBACK_NAMES and not insecure:
-            raise Misused(
-                f"{self._base_url} is plain HTTP to another machine, and the token would be "
-                "readable on the way; use https, an SSH tunnel, or --insecure"
-            )
-        self._is_tls = parts.scheme == "https"
-        self._host = authority.name.strip("[]")
-        self._port = authority.port
-        self._prefix = parts.path
-
-    def exchange(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None
-    ) -> Reply:
-        """See :class:`Transport`. A redirect is an answer like any other, never followed."""
-        deadline = time.monotonic() + REQUEST_SECONDS
-        kind = http.client.HTTPSConnection if self._is_tls else http.client.HTTPConnection
-        connection = kind(self._host, self._port, timeout=REQUEST_SECONDS)
-        try:
-            try:
-                connection.connect()
-            except ssl.SSLCertVerificationError as error:
-                raise NotServed(f"its certificate is not valid: {error.verify_message}") from None
-            except OSError as error:
-                raise NotServed(error.strerror or "no answer") from None
-            connection.request(method, self._prefix + target, body, dict(headers))
-            response = connection.getresponse()
-            limit = MAX_STATUS_BYTES if target.startswith("/status") else MAX_ANSWER_BYTES
-            return Reply(response.status, _read(response, limit, deadline), _retry_after(response))
-        except (OSError, http.client.HTTPException) as error:
-            raise Unknown(str(error) or type(error).__name__) from None
-        finally:
-            connection.close()
-
-
-def _read(response: http.client.HTTPResponse, limit: int, deadline: float) -> bytes:
-    data = bytearray()
-    while chunk := response.read1(64 * 1024):
-        data += chunk
-        if len(data) > limit:
-            raise Unknown("the answer has no end")
-        if time.monotonic() > deadline:
-            raise Unknown("the answer takes too long")
-    return bytes(data)
-
-
-def _retry_after(response: http.client.HTTPResponse) -> int:
-    text = response.getheader("Retry-After", "")
-    return min(int(text), MAX_RETRY_AFTER) if text.isascii() and text.isdigit() else 1
+from agentgather.cli.answers import Document, document_of, failure_of, with_messages
+from agentgather.cli.failures import Unreachable
+from agentgather.cli.http_client import NoAnswer, NotSent, Reply
+from agentgather.cli.transports import Request, Transport
+from agentgather.wire.api import (
+    BriefAnswer,
+    CloseAnswer,
+    InviteAnswer,
+    JoinAnswer,
+    LoopGuardAnswer,
+    OkAnswer,
+    PageBackward,
+    PageForward,
+    PolicyAnswer,
+    PostAnswer,
+    ProfileAnswer,
+    StatusAnswer,
+    WaitAnswer,
+)
 
 
 class RoomApi:
@@ -126,137 +37,121 @@ class RoomApi:
         self._transport = transport
         self._token = token
 
-    def status(self) -> dict[str, Any]:
+    # --- The room -------------------------------------------------------------------
+    def status(self) -> Document:
         """GET /status."""
-        return self._json("GET", "/status")
+        return self._get("/status", StatusAnswer)
 
-    def brief(self) -> dict[str, Any]:
+    def healthz(self) -> Document:
+        """GET /healthz."""
+        return self._get("/healthz", OkAnswer)
+
+    def brief(self) -> Document:
         """GET /brief."""
-        return self._json("GET", "/brief")
+        return self._get("/brief", BriefAnswer)
 
-    def set_brief(self, body: str) -> dict[str, Any]:
+    def set_brief(self, body: str) -> Document:
         """POST /brief."""
-        return self._json("POST", "/brief", {"body": body})
+        return self._post("/brief", BriefAnswer, {"body": body})
 
-    def set_attendance(self, policy: str) -> dict[str, Any]:
+    def set_attendance(self, policy: str) -> Document:
         """POST /attendance."""
-        return self._json("POST", "/attendance", {"policy": policy})
+        return self._post("/attendance", PolicyAnswer, {"policy": policy})
 
-    def join(self) -> dict[str, Any]:
-        """POST /join."""
-        return self._json("POST", "/join", {})
-
-    def leave(self) -> dict[str, Any]:
-        """POST /leave."""
-        return self._json("POST", "/leave", {})
-
-    def close(self) -> dict[str, Any]:
-        """POST /close."""
-        return self._json("POST", "/close", {})
-
-    def rearm(self) -> dict[str, Any]:
+    def rearm(self) -> Document:
         """POST /loop-guard."""
-        return self._json("POST", "/loop-guard", {})
+        return self._post("/loop-guard", LoopGuardAnswer)
 
-    def invite(self, draft: Mapping[str, Any]) -> dict[str, Any]:
+    def close(self) -> Document:
+        """POST /close."""
+        return self._post("/close", CloseAnswer)
+
+    # --- One's own seat -------------------------------------------------------------
+    def join(self) -> Document:
+        """POST /join."""
+        return self._post("/join", JoinAnswer)
+
+    def leave(self) -> Document:
+        """POST /leave."""
+        return self._post("/leave", OkAnswer)
+
+    def profile(self) -> Document:
+        """GET /profile."""
+        return self._get("/profile", ProfileAnswer)
+
+    def set_profile(self, display_name: str) -> Document:
+        """POST /profile."""
+        return self._post("/profile", ProfileAnswer, {"display_name": display_name})
+
+    def card(self, *, host: str | None = None) -> str:
+        """GET /card, as it reads at ``host``, a further place where the room is served."""
+        reply = self._checked(Request("GET", "/card", self._token, host=host))
+        return reply.body.decode("utf-8", "replace")
+
+    # --- Other seats ----------------------------------------------------------------
+    def invite(self, draft: Mapping[str, Any]) -> Document:
         """POST /participants."""
-        return self._json("POST", "/participants", draft)
+        return self._post("/participants", InviteAnswer, draft)
 
-    def remove(self, alias: str) -> dict[str, Any]:
+    def remove(self, alias: str) -> Document:
         """POST /participants/<alias>/remove."""
-        return self._json("POST", f"/participants/{alias}/remove", {})
+        return self._post(f"/participants/{alias}/remove", ProfileAnswer)
 
-    def rotate(self, alias: str) -> dict[str, Any]:
+    def rotate(self, alias: str) -> Document:
         """POST /participants/<alias>/rotate."""
-        return self._json("POST", f"/participants/{alias}/rotate", {})
+        return self._post(f"/participants/{alias}/rotate", InviteAnswer)
 
-    def post(self, draft: Mapping[str, Any]) -> dict[str, Any]:
+    # --- Messages -------------------------------------------------------------------
+    def post(self, draft: Mapping[str, Any]) -> Document:
         """POST /messages. ``draft`` has a ``client_msg_id``, so it may be sent again."""
-        return self._json("POST", "/messages", draft)
+        answer = self._post("/messages", PostAnswer, draft)
+        return with_messages(answer, [answer["message"]])
 
-    def messages(self, since_id: int, limit: int | None = None) -> dict[str, Any]:
-        """GET /messages, one page."""
-        query: dict[str, object] = {"since_id": since_id}
-        if limit is not None:
-            query["limit"] = limit
-        return self._json("GET", f"/messages?{urlencode(query)}")
+    def messages_after(self, since_id: int, limit: int | None = None) -> Document:
+        """GET /messages forward, one page."""
+        more = f"&limit={limit}" if limit is not None else ""
+        page = self._get(f"/messages?since_id={since_id}{more}", PageForward)
+        return with_messages(page, page["messages"])
 
-    def wait(self, since_id: int, *, for_me: bool = False) -> dict[str, Any]:
-        """GET /wait, held by the server until there is news."""
-        query = {"since_id": since_id} | ({"for": "me"} if for_me else {})
-        return self._json("GET", f"/wait?{urlencode(query)}")
+    def messages_before(self, before_id: int, limit: int) -> Document:
+        """GET /messages backward, one page, oldest first."""
+        page = self._get(f"/messages?before_id={before_id}&limit={limit}", PageBackward)
+        return with_messages(page, page["messages"])
 
-    def card(self) -> str:
-        """GET /card."""
-        return self._checked("GET", "/card", None).body.decode("utf-8", "replace")
+    def wait(
+        self, since_id: int, *, for_me: bool = False, hold_seconds: int | None = None
+    ) -> Document:
+        """GET /wait, held by the server until there is news, or for ``hold_seconds``."""
+        target = f"/wait?since_id={since_id}" + ("&for=me" if for_me else "")
+        if hold_seconds is not None:
+            target += f"&hold={hold_seconds}"
+        answer = self._get(target, WaitAnswer)
+        return with_messages(answer, answer["messages"])
 
-    def _json(
-        self, method: str, target: str, document: Mapping[str, Any] | None = None
-    ) -> dict[str, Any]:
-        body = None if document is None else json.dumps(document, ensure_ascii=False).encode()
-        return _parse(self._checked(method, target, body))
+    # --- Within ---------------------------------------------------------------------
+    def _get(self, target: str, form: Any) -> Document:
+        return document_of(self._checked(Request("GET", target, self._token)), form)
 
-    def _checked(self, method: str, target: str, body: bytes | None) -> Reply:
-        headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-        try:
-            reply = self._transport.exchange(method, target, headers, body)
-        except NotServed as error:
-            raise Unreachable(f"the room's server cannot be reached: {error}") from None
-        except Unknown as error:
-            raise Unreachable(f"the room's server did not answer: {error}") from None
+    def _post(self, target: str, form: Any, draft: Mapping[str, Any] | None = None) -> Document:
+        body = msgspec.json.encode({} if draft is None else draft)
+        return document_of(self._checked(Request("POST", target, self._token, body)), form)
+
+    def _checked(self, request: Request) -> Reply:
+        reply = _sent(lambda: self._transport(request))
         if 200 <= reply.status < 300:
             return reply
-        refusal = _parse(reply)
-        message, code = str(refusal.get("message", "")), str(refusal.get("error", ""))
-        if reply.status in _TRY_LATER:
-            raise TryLater(
-                f"{message} (try again in {reply.retry_after} s)", reply.retry_after, code
-            )
-        if reply.status >= 500 and code not in ("room_log_full", "storage_full"):
-            raise Unreachable(f"the room's server failed: {message}")
-        raise Refused(message, code)
+        raise failure_of(reply)
 
 
-def _parse(reply: Reply) -> dict[str, Any]:
+def _sent(send: Callable[[], Reply]) -> Reply:
     try:
-        document = json.loads(reply.body)
-    except (ValueError, RecursionError):
-        document = None
-    if not isinstance(document, dict) or "ok" not in document:
+        return send()
+    except NotSent as error:
         raise Unreachable(
-            f"what answers there is no agentgather room (HTTP {reply.status}); check the URL"
-        )
-    return document
-
-
-class AnyTransport:
-    """The server if there is one, else the room's own files, decided request by request."""
-
-    def __init__(self, server: Transport, files: Transport | None) -> None:
-        self._server = server
-        self._files = files
-
-    def exchange(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None
-    ) -> Reply:
-        """See :class:`Transport`."""
-        try:
-            return self._server.exchange(method, target, headers, body)
-        except NotServed:
-            if self._files is None:
-                raise
-            return self._files.exchange(method, target, headers, body)
-
-
-def open_api(home: Home, seat: CurrentRoom, *, insecure: bool, offline: bool = True) -> RoomApi:
-    """Give the room of a seat. With ``offline`` its files serve where no server does."""
-    files: Transport | None = None
-    if offline and home.has_room(seat.roomId):
-        # Trio and the server cost 300 ms of import, and are needed only without a server.
-        from agentgather.cli.room_files import FilesTransport
-
-        files = FilesTransport(home, seat.roomId, seat.baseUrl)
-    server = HttpTransport(seat.baseUrl, insecure=insecure)
-    return RoomApi(AnyTransport(server, files), seat.token)
+            f"the room's server cannot be reached ({error}); ask the host whether it runs"
+        ) from None
+    except NoAnswer as error:
+        raise Unreachable(
+            f"the room's server did not answer ({error}); it may have done what was asked",
+            may_be_done=True,
+        ) from None

@@ -1,80 +1,84 @@
 """The room's application in this process: how a command acts when no server runs."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any
 
-from agentgather.cli.room_api import NotServed, Reply
+import trio
+
+from agentgather.cli.base_url import BaseUrl
+from agentgather.cli.http_client import NoAnswer, Reply
+from agentgather.cli.signals import signals_deferred
+from agentgather.cli.transports import Request, headers_of
+from agentgather.edge.origins import Served
+from agentgather.server.app import build_app
+from agentgather.server.service import open_live_room
 from agentgather.storage.home import Home
 
 
-class FilesTransport:
-    """Takes the room's lock for one request, and gives it back."""
+def exchange_through_files(
+    home: Home, room: str, base: BaseUrl, request: Request, warn: Callable[[str], None]
+) -> Reply:
+    """Own the room for one request. ``warn`` is told what opening it found.
 
-    def __init__(self, home: Home, room: str, base_url: str) -> None:
-        self._home = home
-        self._room = room
-        self._base_url = base_url
+    Raises:
+        RoomLocked: another process owns it.
+        UnsafeFile, DamagedRoom, NewerSchema, OSError: it cannot be opened.
+        NoAnswer: a bug of the application.
 
-    def exchange(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None
-    ) -> Reply:
-        """See ``room_api.Transport``."""
-        # Here, because most commands find a server and never need Trio.
-        import trio
+    """
+    # A request that has begun is finished: what it staged must reach the disk.
+    with signals_deferred():
+        return trio.run(_exchange, home, room, base, request, warn)
 
-        return trio.run(self._exchange, method, target, headers, body)
 
-    async def _exchange(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None
-    ) -> Reply:
-        # Here for the same reason.
-        import trio
+async def _exchange(
+    home: Home, room: str, base: BaseUrl, request: Request, warn: Callable[[str], None]
+) -> Reply:
+    sent: list[Any] = []
 
-        from agentgather.edge.origins import Served
-        from agentgather.server.app import build_app
-        from agentgather.server.service import open_live_room
-        from agentgather.storage.lock import RoomLocked
+    async def send(message: Any) -> None:
+        sent.append(message)
 
-        path, _, query = target.partition("?")
-        pairs = {"host": "127.0.0.1", **{name.lower(): v for name, v in headers.items()}}
-        if body is not None:
-            pairs["content-length"] = str(len(body))
-        scope = {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.1"},
-            "http_version": "1.1",
-            "method": method,
-            "scheme": "http",
-            "path": path,
-            "raw_path": path.encode(),
-            "query_string": query.encode(),
-            "root_path": "",
-            "headers": [(name.encode(), value.encode()) for name, value in pairs.items()],
-            "client": ("127.0.0.1", 0),
-            "server": ("127.0.0.1", 0),
-            "state": {},
-            "extensions": {},
-        }
-        to_app: list[Any] = [{"type": "http.request", "body": body or b"", "more_body": False}]
-        sent: list[Any] = []
+    async with open_live_room(home, room) as live:
+        for warning in live.warnings:
+            warn(warning)
+        # Nothing is held: whoever waits on files alone waits for nobody.
+        live.hub.release()
+        app = build_app(live, Served(base.text))
+        await app(_scope(base, request), _receiver(request.body or b""), send)
+    if not sent:
+        raise NoAnswer("there was no answer")
+    start, *rest = sent
+    retry_after = int(dict(start["headers"]).get(b"retry-after", b"0"))
+    return Reply(start["status"], b"".join(part["body"] for part in rest), retry_after)
 
-        async def receive() -> Any:
-            if to_app:
-                return to_app.pop()
+
+def _scope(base: BaseUrl, request: Request) -> dict[str, Any]:
+    path, _, query = (base.prefix + request.target).partition("?")
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.1"},
+        "http_version": "1.1",
+        "method": request.method,
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
+        "root_path": "",
+        "headers": [(k.encode(), v.encode()) for k, v in headers_of(request, base).items()],
+        "client": ("127.0.0.1", 0),
+        "server": ("127.0.0.1", 0),
+        "state": {},
+        "extensions": {},
+    }
+
+
+def _receiver(body: bytes) -> Callable[[], Any]:
+    events = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> Any:
+        if not events:
             await trio.sleep_forever()
-            return None
+        return events.pop()
 
-        async def send(message: Any) -> None:
-            sent.append(message)
-
-        try:
-            async with open_live_room(self._home, self._room) as live:
-                # Nothing is held: whoever waits on files alone waits for nobody.
-                live.hub.release()
-                served = Served("http://127.0.0.1", public_urls=(self._base_url,))
-                await build_app(live, served)(scope, receive, send)
-        except RoomLocked:
-            raise NotServed("another process serves it, at another URL than this seat's") from None
-        start, *rest = sent
-        retry = dict(start["headers"]).get(b"retry-after", b"1")
-        return Reply(start["status"], b"".join(part["body"] for part in rest), int(retry))
+    return receive

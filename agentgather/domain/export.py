@@ -1,26 +1,36 @@
 """A room as a document: Markdown to read, JSON to process.
 
-In the Markdown every line that a participant wrote stands behind a quote mark, so that
-no text can look like the head of another message, or like a heading.
+In the Markdown every line that a participant wrote is code inside a quote. So no text can
+look like the head of another message, or like a heading; and none is read as Markdown or
+HTML, in which an open comment would hide what comes after it.
 """
 
-from collections.abc import Iterable
-from typing import Any
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
 from agentgather.domain.text import HIDDEN
-from agentgather.wire.records import Message, Participant, RoomState
+from agentgather.wire.records import Participant, RoomState
+
+PARTICIPANT_KEYS: Final = (
+    *("alias", "display_name", "kind", "role", "is_host"),
+    *("joinedAt", "removed_at"),
+)
+"""What an export tells of a seat."""
+# What Markdown or HTML would read as more than itself, within a line.
+_MARKS: Final = re.compile(r"([\\`*_\[\]<>&|~#!])")
 
 
 def render_json(
     state: RoomState,
     brief: str,
     participants: Iterable[Participant],
-    messages: Iterable[Message],
+    messages: Iterable[Mapping[str, Any]],
     exported_at: str,
 ) -> dict[str, Any]:
     """Give ``room, exported_at, brief, participants, messages`` as plain data.
 
-    No hash of a token is in it.
+    ``messages`` are documents as they go over the wire. No hash of a token is in the result.
     """
     return {
         "room": {
@@ -37,28 +47,8 @@ def render_json(
             "brief_updated_by": state.brief_updated_by,
         },
         "participants": [_public(participant) for participant in participants],
-        "messages": [plain_message(message) for message in messages],
+        "messages": list(messages),
     }
-
-
-def plain_message(message: Message) -> dict[str, Any]:
-    """Give a message under the keys that it has on the wire, in their order."""
-    plain: dict[str, Any] = {
-        "id": message.id,
-        "room": message.room,
-        "ts": message.ts,
-        "from": message.sender,
-        "type": message.type,
-        "text": message.text,
-        "mentions": list(message.mentions),
-    }
-    if message.reply_to is not None:
-        plain["reply_to"] = message.reply_to
-    if message.client_msg_id is not None:
-        plain["client_msg_id"] = message.client_msg_id
-    if message.hidden_chars:
-        plain["hidden_chars"] = True
-    return plain
 
 
 def render_markdown(document: dict[str, Any]) -> str:
@@ -94,15 +84,7 @@ def render_markdown(document: dict[str, Any]) -> str:
 
 
 def _public(participant: Participant) -> dict[str, Any]:
-    plain: dict[str, Any] = {
-        "alias": participant.alias,
-        "display_name": participant.display_name,
-        "kind": participant.kind,
-        "role": participant.role,
-        "is_host": participant.is_host,
-        "joinedAt": participant.joinedAt,
-        "removed_at": participant.removed_at,
-    }
+    plain = {key: getattr(participant, key) for key in PARTICIPANT_KEYS}
     return {key: value for key, value in plain.items() if value is not None}
 
 
@@ -115,17 +97,22 @@ def _participant_line(one: dict[str, Any]) -> str:
     if "removed_at" in one:
         facts.append(f"removed {_one_line(one['removed_at'])}")
     name = f" “{_one_line(one['display_name'])}”" if "display_name" in one else ""
-    return f"- {one['alias']}{name}: {', '.join(facts)}"
+    return f"- {_one_line(one['alias'])}{name}: {', '.join(facts)}"
 
 
 def _quoted(text: str) -> list[str]:
-    # Every kind of line end, or a reader that splits at another one sees a forged line.
-    return [f"> {_visible(line)}".rstrip() for line in text.splitlines() or [""]]
+    # Only "\n" is left as a line end: a reader that splits at another one meets none.
+    lines = _visible(text.replace("\r\n", "\n")).split("\n")
+    return [f">     {line}".rstrip() for line in lines]
 
 
 def _one_line(text: str) -> str:
-    return " ".join(_visible(text).split())
+    return _MARKS.sub(r"\\\1", " ".join(_visible(text).split()))
 
 
 def _visible(text: str) -> str:
-    return HIDDEN.sub(lambda match: f"\\u{{{ord(match[0]):x}}}", text)
+    return HIDDEN.sub(_spelled, text).replace("\r", "\\r")
+
+
+def _spelled(match: re.Match[str]) -> str:
+    return f"\\u{{{ord(match[0]):x}}}"

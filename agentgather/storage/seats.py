@@ -4,7 +4,9 @@
 others, so that selecting or making another room loses no token.
 """
 
+import os
 from pathlib import Path
+from typing import Final
 
 from agentgather.storage.files import ensure_directory, replace_file
 from agentgather.storage.home import Home
@@ -12,53 +14,77 @@ from agentgather.storage.stored_room import read_record
 from agentgather.wire.names import is_slug
 from agentgather.wire.records import CurrentRoom, encode_small_file
 
-SEATS = "seats"
+SEATS: Final = "seats"
+_OLDER_BASE_URL: Final = "http://127.0.0.1:8787"
 
 
 def write_seat(home: Home, seat: CurrentRoom, *, select: bool) -> None:
     """Keep a seat, and with ``select`` make it the one that commands speak for."""
     home.prepare()
     ensure_directory(home.root / SEATS)
+    if select:
+        _keep_current(home, but=seat.roomId)
     replace_file(_path(home, seat.roomId), encode_small_file(seat))
     if select:
         home.write_current(seat)
+
+
+def update_seat(home: Home, seat: CurrentRoom) -> None:
+    """Keep a changed seat; where it is the selected one it stays so, else it does not become it."""
+    current = home.read_current()
+    write_seat(home, seat, select=current is not None and current.roomId == seat.roomId)
 
 
 def read_seat(home: Home, room: str) -> CurrentRoom | None:
     """Give the seat in a room; None if this home has none.
 
     A home of the older program keeps seats elsewhere: the selected one in
-    ``current-room.json``, and every raw token in the room's ``tokens.json``.
+    ``current-room.json``, and raw tokens in the room's ``tokens.json``.
+
+    Raises:
+        DamagedRoom: a file of it cannot be read.
+
     """
     path = _path(home, room)
-    if path.exists():
-        return read_record(path, CurrentRoom.from_plain, "join the room again")
+    if os.path.lexists(path):
+        return read_record(path, CurrentRoom.from_plain, "remove it, and join the room again")
     current = home.read_current()
     if current is not None and current.roomId == room:
         return current
-    if not home.has_room(room):
-        return None
     tokens = home.read_tokens(room).tokens
-    for participant in home.read_room(room).participants:
-        if participant.is_host and participant.alias in tokens:
-            return CurrentRoom(
-                roomId=room,
-                alias=participant.alias,
-                token=tokens[participant.alias],
-                baseUrl="http://127.0.0.1:8787",
-            )
-    return None
+    if home.has_room(room):
+        hosts = {seat.alias for seat in home.read_room(room).participants if seat.is_host}
+        tokens = {alias: token for alias, token in tokens.items() if alias in hosts}
+    if not tokens:
+        return None
+    alias, token = next(iter(tokens.items()))
+    return CurrentRoom(roomId=room, alias=alias, token=token, baseUrl=_OLDER_BASE_URL)
 
 
 def seated_rooms(home: Home) -> list[str]:
-    """Name the rooms in which this home has a seat of its own."""
-    folder = home.root / SEATS
-    if not folder.is_dir():
-        return []
-    return sorted(p.stem for p in folder.iterdir() if p.suffix == ".json" and is_slug(p.stem))
+    """Name the rooms in which this home has a seat of its own, sorted."""
+    try:
+        names = [entry.name for entry in os.scandir(home.root / SEATS)]
+    except FileNotFoundError:
+        names = []
+    rooms = {name.removesuffix(".json") for name in names if name.endswith(".json")}
+    current = home.read_current()
+    if current is not None:
+        rooms.add(current.roomId)
+    return sorted(room for room in rooms if is_slug(room))
+
+
+def _keep_current(home: Home, *, but: str) -> None:
+    """Give the selected seat a file of its own before another takes its place."""
+    current = home.read_current()
+    if current is None or current.roomId == but:
+        return
+    path = _path(home, current.roomId)
+    if not os.path.lexists(path):
+        replace_file(path, encode_small_file(current))
 
 
 def _path(home: Home, room: str) -> Path:
     if not is_slug(room):
-        raise ValueError(f"not a room: {room!r}")
+        raise ValueError("a room's name is 1 to 64 of a-z 0-9 -, and begins with no dash")
     return home.root / SEATS / f"{room}.json"

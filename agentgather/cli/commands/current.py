@@ -1,112 +1,69 @@
-"""``room current``, ``status``, ``list``, ``use`` and ``dashboard``."""
-
-from typing import Any
+"""``room current``, ``status`` and ``dashboard``."""
 
 import click
 
+from agentgather.cli.answers import Document
 from agentgather.cli.context import Context
-from agentgather.cli.failures import Refused
-from agentgather.cli.options import SLUG, json_option
-from agentgather.cli.render import one_line, roster_table, table, until
+from agentgather.cli.failures import Failure
+from agentgather.cli.options import json_option
+from agentgather.cli.render import one_line, roster_table, until
 from agentgather.domain.urls import browser_url
-from agentgather.storage.seats import read_seat, seated_rooms, write_seat
 
 
-@click.command(short_help="show the selected room", help="Show the selected room.")
+@click.command(
+    short_help="show the selected seat, and who is in the room",
+    help="Show which seat is selected, and who is in its room. Where the room cannot be reached, "
+    "the seat is shown all the same, and the exit status is 0. This is no sign of life.",
+)
 @json_option
 @click.pass_obj
 def current(context: Context) -> None:
-    """Show which room is selected, and whether it is open."""
+    """Show the seat, and the room if it can be reached."""
     seat = context.seat()
-    status = context.api.status()
-    document = {
+    document: Document = {
         "ok": True,
         "current": {"roomId": seat.roomId, "alias": seat.alias, "baseUrl": seat.baseUrl},
-        "room_status": status["room_status"],
     }
-    text = f"{seat.roomId} ({status['room_status']}) as {seat.alias} at {seat.baseUrl}"
+    text = f"you are {seat.alias} in {seat.roomId}, at {one_line(seat.baseUrl)}"
+    try:
+        found = context.api.status()
+    except Failure as error:
+        document["reachable"] = False
+        context.say(str(error))
+    else:
+        document |= {"reachable": True, "room_status": found["room_status"], "status": found}
+        text += f"\n{describe(context, found)}"
     context.emit(document, text)
 
 
 @click.command(
-    short_help="show the selected room and who is in it",
-    help="Show the selected room and who is in it. This is no sign of life.",
+    short_help="show who is in the room",
+    help="Show the room and who is in it. This is no sign of life.",
 )
 @json_option
 @click.pass_obj
 def status(context: Context) -> None:
     """Show the roster."""
     found = context.api.status()
-    context.emit(found, _describe(context, found))
+    context.emit(found, describe(context, found))
 
 
-def _describe(context: Context, found: dict[str, Any]) -> str:
+def describe(context: Context, found: Document) -> str:
+    """Give a room's facts and its roster, for people."""
     facts = [
-        f"{found['room']} is {found['room_status']}",
+        f"{one_line(found['room'])} is {found['room_status']}",
         f"brief v{found['brief_version']} by {one_line(found['brief_updated_by'])}",
         f"attendance {found['attendance_policy']}",
     ]
-    if "expires_at" in found:
+    if "expires_at" in found and found["room_status"] == "open":
         facts.append(f"closes {until(found['expires_at'], context.wall_ms())}")
-    return " · ".join(facts) + "\n\n" + roster_table(found, context.stdout)
-
-
-@click.command(
-    name="list",
-    short_help="list the rooms and seats of this home",
-    help="List the rooms that this home hosts, and those in which it has a seat.",
-)
-@json_option
-@click.pass_obj
-def list_(context: Context) -> None:
-    """List rooms."""
-    selected = context.home.read_current()
-    hosted = set(context.home.rooms())
-    names = sorted(
-        hosted | set(seated_rooms(context.home)) | ({selected.roomId} if selected else set())
-    )
-    rooms = []
-    for name in names:
-        seat = read_seat(context.home, name)
-        rooms.append(
-            {
-                "room": name,
-                "hosted": name in hosted,
-                "alias": seat.alias if seat else None,
-                "baseUrl": seat.baseUrl if seat else None,
-                "selected": selected is not None and selected.roomId == name,
-            }
-        )
-    rows = [
-        (
-            "*" if room["selected"] else " ",
-            str(room["room"]),
-            "hosted here" if room["hosted"] else "a guest in",
-            f"as {room['alias']}" if room["alias"] else "no seat",
-            str(room["baseUrl"] or ""),
-        )
-        for room in rooms
-    ]
-    context.emit({"ok": True, "rooms": rooms}, table(rows) or "(no rooms)")
-
-
-@click.command(short_help="select another room", help="Select ROOM for the commands that follow.")
-@click.argument("room", type=SLUG)
-@json_option
-@click.pass_obj
-def use(context: Context, room: str) -> None:
-    """Select a room."""
-    seat = read_seat(context.home, room)
-    if seat is None:
-        raise Refused(f"this home has no seat in {room}; see `agentgather room list`")
-    write_seat(context.home, seat, select=True)
-    document = {"ok": True, "room": room, "alias": seat.alias, "baseUrl": seat.baseUrl}
-    context.emit(document, f"selected {room}, as {seat.alias}")
+    return " · ".join(facts) + "\n\n" + roster_table(found, colour=context.has_colour)
 
 
 @click.command(
     short_help="print where the room's page is",
-    help="Print where the room's page is. --show-token prints the link that enters as you.",
+    help="Print where the room's page is. With --show-token: the link that enters as you; who "
+    "has it is you.",
 )
 @click.option("--show-token", is_flag=True, help="with the token of your own seat")
 @json_option
@@ -114,5 +71,5 @@ def use(context: Context, room: str) -> None:
 def dashboard(context: Context, show_token: bool) -> None:
     """Print the page's URL."""
     seat = context.seat()
-    url = browser_url(seat.baseUrl, seat.token) if show_token else seat.baseUrl
-    context.emit({"ok": True, "url": url}, f"Dashboard: {url}")
+    url = browser_url(seat.baseUrl, seat.token) if show_token else f"{seat.baseUrl}/"
+    context.emit({"ok": True, "room": seat.roomId, "alias": seat.alias, "url": url}, url)

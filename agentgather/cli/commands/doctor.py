@@ -12,8 +12,7 @@ import click
 from agentgather.cli.context import Context
 from agentgather.cli.failures import REFUSED, Failure
 from agentgather.cli.options import json_option
-from agentgather.cli.render import one_line, styled
-from agentgather.cli.room_api import open_api
+from agentgather.cli.render import one_line
 from agentgather.storage.journal import read_journal
 from agentgather.storage.lock import read_holder
 from agentgather.storage.stored_room import LOCK_FILE, LOG_FILE
@@ -50,7 +49,7 @@ def doctor(context: Context) -> int:
         context.emit({"ok": not failed, "checks": [f._asdict() for f in findings]}, "")
     else:
         for result, name, detail in findings:
-            mark = styled(result.ljust(4), _STYLE[result], context.stdout)
+            mark = context.styled(result.ljust(4), _STYLE[result])
             context.write(f"{mark} {name}: {one_line(detail)}")
     return REFUSED if failed else 0
 
@@ -149,7 +148,7 @@ def _check_lock(context: Context, seat: CurrentRoom) -> Iterator[Finding]:
 def _check_server(context: Context, seat: CurrentRoom) -> Iterator[Finding]:
     hosted = context.home.has_room(seat.roomId)
     served = hosted and read_holder(context.home.room_path(seat.roomId) / LOCK_FILE) is not None
-    api = open_api(context.home, seat, insecure=context.insecure, offline=False)
+    api = context.api_of(seat, offline=False)
     try:
         status = api.status()
     except Failure as error:

@@ -4,19 +4,19 @@ from pathlib import Path
 
 import click
 
-from agentgather.cli.commands.send import key_option, post
+from agentgather.cli.commands.send import key_option, note_absent, post
 from agentgather.cli.context import Context
-from agentgather.cli.failures import Misused
-from agentgather.cli.options import SLUG, json_option
-from agentgather.domain.text import utf16_units
+from agentgather.cli.inputs import message_text, read_text_file, without_last_line_end
+from agentgather.cli.options import ALIAS, json_option
 from agentgather.wire.limits import MAX_SUMMARY_UNITS
 
 
 @click.command(
     short_help="hand work over to somebody, with a summary",
-    help="Hand work over to ALIAS. --summary is a text, the name of a file that has it, or `-`.",
+    help="Hand work over to ALIAS. --summary is a text, the name of a file that has it, or `-` "
+    "for standard input; at most 12,000 characters.",
 )
-@click.argument("alias", type=SLUG)
+@click.argument("alias", type=ALIAS)
 @click.option("--summary", required=True, metavar="TEXT|FILE", help="what the other must know")
 @key_option
 @json_option
@@ -24,17 +24,20 @@ from agentgather.wire.limits import MAX_SUMMARY_UNITS
 def handoff(context: Context, alias: str, summary: str, client_msg_id: str | None) -> None:
     """Post a handoff."""
     if _is_file(summary):
-        summary = context.text_or_file(None, summary, "summary") or ""
-    summary = context.text_of((), summary)
-    if utf16_units(summary) > MAX_SUMMARY_UNITS:
-        raise Misused(f"the summary is over {MAX_SUMMARY_UNITS:,} characters; shorten it")
-    draft = {"text": f"@{alias} {summary}", "type": "handoff"}
-    answer = post(context, draft, client_msg_id, f"handoff {alias}")
+        summary = without_last_line_end(read_text_file(summary, "summary"))
+    prefix = f"@{alias} "
+    text = message_text(
+        context, (), summary, max_units=MAX_SUMMARY_UNITS + len(prefix), prefix=prefix
+    )
+    draft = {"text": text, "type": "handoff"}
+    answer = post(context, draft, client_msg_id, f"handoff {alias} --summary TEXT")
     context.emit(answer, f"handed over to @{alias} in #{answer['message']['id']}")
+    note_absent(context, answer, alias)
 
 
 def _is_file(text: str) -> bool:
     try:
-        return "\n" not in text and len(text) < 1024 and Path(text).is_file()
+        return text != "-" and Path(text).is_file()
     except (OSError, ValueError):
+        # Too long for a path, or no path at all: a text.
         return False

@@ -4,17 +4,25 @@ from typing import Any
 
 import click
 
+from agentgather.cli.answers import Document
 from agentgather.cli.context import Context
-from agentgather.cli.options import DURATION, SLUG, json_option
-from agentgather.wire.names import KINDS
+from agentgather.cli.failures import Misused
+from agentgather.cli.options import ALIAS, DURATION, json_option
+from agentgather.wire.names import KINDS, RESERVED_ALIASES
 
 
 @click.command(
     short_help="invite an agent or a person",
-    help="Invite ALIAS, and print what to hand on: for an agent a command that prints its "
-    "Attend Card, for a person a link. The token in both is shown this once.",
+    help="""Invite ALIAS, and print what to hand on: for an agent a command that prints its
+Attend Card, for a person a link. Each has the seat's token in it, shown this once.
+
+\b
+  agentgather room invite rev --kind agent --single-use --expires 2h
+  agentgather room invite ada --kind human
+  agentgather room invite log --observer
+""",
 )
-@click.argument("alias", type=SLUG)
+@click.argument("alias", type=ALIAS)
 @click.option("--kind", type=click.Choice(KINDS), default="agent", show_default=True)
 @click.option("--single-use", is_flag=True, help="the card's link ends with its first use")
 @click.option("--expires", type=DURATION, metavar="2h", help="how long it may lie unused")
@@ -25,6 +33,8 @@ def invite(
     context: Context, alias: str, kind: str, single_use: bool, expires: int | None, observer: bool
 ) -> None:
     """Invite somebody."""
+    if alias in RESERVED_ALIASES:
+        raise Misused(f"{alias} is kept for the room itself; choose another alias")
     draft: dict[str, Any] = {"alias": alias, "kind": kind}
     if single_use:
         draft["single_use"] = True
@@ -36,7 +46,7 @@ def invite(
     context.emit(answer, describe(answer))
 
 
-def describe(answer: dict[str, Any]) -> str:
+def describe(answer: Document) -> str:
     """Say what to do with an invite."""
     if answer["kind"] == "human":
         return f"Send {answer['alias']} this link:\n  {answer['browser_url']}"

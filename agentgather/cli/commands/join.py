@@ -2,49 +2,81 @@
 
 import click
 
+from agentgather.cli.base_url import BaseUrl
 from agentgather.cli.context import DEFAULT_BASE_URL, Context
-from agentgather.cli.failures import Misused
-from agentgather.cli.options import SLUG, json_option
-from agentgather.cli.room_api import open_api
+from agentgather.cli.failures import Misused, Refused
+from agentgather.cli.inputs import read_stdin, read_text_file
+from agentgather.cli.options import ALIAS, SLUG, json_option
+from agentgather.cli.seat_keys import INSECURE
 from agentgather.domain.tokens import is_token
-from agentgather.edge.origins import normalise_base_url
-from agentgather.storage.seats import write_seat
+from agentgather.storage.seats import read_seat, write_seat
 from agentgather.wire.records import CurrentRoom
 
 
 @click.command(
     short_help="take a seat in a room",
-    help="Join ROOM under the alias and token that the host gave you, and select it. A token "
-    "in --token is seen by everybody on this machine; --token-file or `-` keeps it to you.",
+    help="""Join ROOM under the alias and token that the host gave you, and select it.
+
+A token in --token is seen by everybody on this machine while the command runs; --token-file
+or `--token -`, which reads standard input, keeps it to you.
+
+\b
+  agentgather room join review --alias ada --token-file token --url https://rooms.example/review
+""",
 )
 @click.argument("room", type=SLUG)
-@click.option("--alias", type=SLUG, required=True, help="the alias that you were invited as")
-@click.option("--token", help="your token; `-` reads standard input")
+@click.option("--alias", type=ALIAS, required=True, help="the alias that you were invited as")
+@click.option("--token", metavar="TOKEN", help="your token; `-` reads standard input")
 @click.option("--token-file", metavar="FILE", help="a file that has your token")
 @click.option("--url", default=DEFAULT_BASE_URL, show_default=True, help="where the room is")
+@click.option("--insecure", is_flag=True, help="allow plain HTTP to another machine, from now on")
 @json_option
 @click.pass_obj
 def join(
-    context: Context, room: str, alias: str, token: str | None, token_file: str | None, url: str
+    context: Context,
+    room: str,
+    alias: str,
+    token: str | None,
+    token_file: str | None,
+    url: str,
+    insecure: bool,
 ) -> None:
     """Join a room."""
-    if (token is None) == (token_file is None):
-        raise Misused("give the token: --token-file FILE, or --token - for standard input")
-    token = (context.text_or_file(token, token_file, "token") or "").strip()
-    if not is_token(token):
-        raise Misused("that is not a token; one starts with agp_")
-    try:
-        base_url = normalise_base_url(url)
-    except ValueError as error:
-        raise Misused(str(error)) from None
-    seat = CurrentRoom(roomId=room, alias=alias, token=token, baseUrl=base_url)
-    api = open_api(context.home, seat, insecure=context.insecure)
+    context.insecure |= insecure
+    base = BaseUrl(url, insecure=context.insecure)
+    seat = CurrentRoom(
+        roomId=room, alias=alias, token=_token(context, token, token_file), baseUrl=base.text
+    )
+    if not (base.is_tls or base.is_loopback):
+        seat.extra[INSECURE] = True
+    context.check_home()
+    kept = read_seat(context.home, room)
+    if kept is not None and kept.alias != alias:
+        raise Refused(
+            f"this home has the seat {kept.alias} in {room}, which would be lost; join from "
+            "another home: AGENTGATHER_HOME=DIRECTORY agentgather room join …"
+        )
+    api = context.api_of(seat)
+    # Before the token is used up by /join: a card for another seat is noticed here.
     status = api.status()
     if status["room"] != room or status["me"] != alias:
         raise Misused(
             f"that token is the seat of {status['me']} in {status['room']}; name those instead"
         )
-    api.join()
     write_seat(context.home, seat, select=True)
-    document = {"ok": True, "room": room, "alias": alias, "baseUrl": base_url}
+    api.join()
+    document = {"ok": True, "room": room, "alias": alias, "baseUrl": base.text}
     context.emit(document, f"you are {alias} in {room}; stay with `agentgather attend`")
+
+
+def _token(context: Context, token: str | None, token_file: str | None) -> str:
+    if (token is None) == (token_file is None):
+        raise Misused("give the token: --token-file FILE, or `--token -` for standard input")
+    if token_file is not None:
+        token = read_text_file(token_file, "token")
+    elif token == "-":  # noqa: S105 - the name of standard input
+        token = read_stdin(context, "token")
+    assert token is not None
+    if not is_token(token.strip()):
+        raise Misused("that is no token; a token starts with agp_")
+    return token.strip()

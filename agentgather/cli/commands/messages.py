@@ -1,39 +1,44 @@
 """``messages`` and ``read``: print the log."""
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import click
 
+from agentgather.cli.answers import Document
 from agentgather.cli.context import Context
 from agentgather.cli.options import CURSOR, json_option
 from agentgather.cli.render import message_lines
+from agentgather.cli.room_api import RoomApi
+from agentgather.wire.limits import MAX_PAGE_MESSAGES
 
 
 @click.command(
     short_help="print messages",
-    help="Print messages, one to a line, after --since; all of them if it is left out.",
+    help="Print messages as `ID TIME SENDER: TEXT`; each further line of a text has the same "
+    "beginning. All of them, or those after --since; with --limit alone, the last ones.",
 )
-@click.option("--since", type=CURSOR, default=0, metavar="ID", help="print what came after it")
-@click.option("--limit", type=click.IntRange(1), help="print at most so many")
+@click.option("--since", type=CURSOR, metavar="ID", help="only what came after it")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="at most so many")
 @json_option
 @click.pass_obj
-def messages(context: Context, since: int, limit: int | None) -> None:
+def messages(context: Context, since: int | None, limit: int | None) -> None:
     """Print a part of the log."""
-    printed = 0
-    for message in _after(context, since):
-        if limit is not None and printed == limit:
-            break
-        show(context, message)
-        printed += 1
-    if not printed and not context.as_json:
-        context.write("(no messages)")
+    api = context.api
+    if since is None and limit is not None:
+        pages = iter([_last(api, limit)])
+    else:
+        pages = (page["messages"] for page in pages_after(api, since or 0, limit))
+    shown = 0
+    for page in pages:
+        show(context, page)
+        shown += len(page)
+    show_none(context, shown)
 
 
 @click.command(
     short_help="print what is new, and remember it as read",
-    help="Print what came after --since, or after what was read last, and remember it as read.",
+    help="Print what came after what was read last, or after --since, and remember it as read.",
 )
 @click.option("--since", type=CURSOR, metavar="ID", help="print what came after it")
 @json_option
@@ -43,28 +48,56 @@ def read(context: Context, since: int | None) -> None:
     seat = context.seat()
     if since is None:
         since = context.home.read_cursor(seat.roomId, seat.alias)
-    latest = since
-    for message in _after(context, since):
-        show(context, message)
-        latest = message["id"]
-    if latest == since and not context.as_json:
+    shown = 0
+    for page in pages_after(context.api, since):
+        show(context, page["messages"])
+        shown += len(page["messages"])
+        # Only now: what a crash keeps from the screen is shown again.
+        context.home.write_cursor(
+            seat.roomId, seat.alias, page["next_since_id"], context.now_text()
+        )
+    show_none(context, shown)
+
+
+def show(context: Context, messages: Iterable[dict[str, Any]]) -> None:
+    """Print messages, and see that they left this process."""
+    for message in messages:
+        if context.as_json:
+            context.write_json(message)
+        else:
+            context.write(message_lines(message))
+    context.flush()
+
+
+def show_none(context: Context, shown: int) -> None:
+    """Say so where there were no messages."""
+    if not shown and not context.as_json:
         context.write("(no messages)")
-    # Only now: what a crash keeps from the screen is shown again.
-    context.home.write_cursor(seat.roomId, seat.alias, latest, context.now_text())
+        context.flush()
 
 
-def show(context: Context, message: dict[str, Any]) -> None:
-    """Print one message, and see that it left this process."""
-    if context.as_json:
-        context.write(json.dumps(message, ensure_ascii=False))
-    else:
-        context.write(message_lines(message))
-
-
-def _after(context: Context, since: int) -> Iterator[dict[str, Any]]:
+def pages_after(api: RoomApi, since: int, limit: int | None = None) -> Iterator[Document]:
+    """Give the log after a cursor page by page, at most ``limit`` messages of it."""
     while True:
-        page = context.api.messages(since)
-        yield from page["messages"]
-        if not page["has_more"]:
+        size = None if limit is None else min(limit, MAX_PAGE_MESSAGES)
+        page = api.messages_after(since, size)
+        yield page
+        if limit is not None:
+            limit -= len(page["messages"])
+        # A page that does not move would be asked for without end.
+        if not page["has_more"] or limit == 0 or page["next_since_id"] <= since:
             return
         since = page["next_since_id"]
+
+
+def _last(api: RoomApi, limit: int) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    before = 10**15 - 1
+    while limit > 0:
+        page = api.messages_before(before, min(limit, MAX_PAGE_MESSAGES))
+        found[:0] = page["messages"]
+        limit -= len(page["messages"])
+        if not page["has_more_before"] or not page["messages"]:
+            break
+        before = page["messages"][0]["id"]
+    return found

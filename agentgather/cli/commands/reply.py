@@ -4,7 +4,9 @@ import click
 
 from agentgather.cli.commands.send import key_option, post
 from agentgather.cli.context import Context
+from agentgather.cli.inputs import message_text
 from agentgather.cli.options import MESSAGE_ID, json_option
+from agentgather.wire.limits import MAX_TEXT_UNITS
 
 
 @click.command(
@@ -13,7 +15,7 @@ from agentgather.cli.options import MESSAGE_ID, json_option
 )
 @click.argument("message_id", metavar="ID", type=MESSAGE_ID)
 @click.argument("words", nargs=-1)
-@click.option("--text", help="the text, instead of words")
+@click.option("--text", metavar="TEXT", help="the text, instead of words")
 @key_option
 @json_option
 @click.pass_obj
@@ -25,6 +27,7 @@ def reply(
     client_msg_id: str | None,
 ) -> None:
     """Post a reply."""
-    draft = {"text": context.text_of(words, text), "type": "reply", "reply_to": message_id}
-    answer = post(context, draft, client_msg_id, f"reply {message_id}")
+    given = message_text(context, words, text, max_units=MAX_TEXT_UNITS)
+    draft = {"text": given, "type": "reply", "reply_to": message_id}
+    answer = post(context, draft, client_msg_id, f"reply {message_id} TEXT")
     context.emit(answer, f"sent #{answer['message']['id']} in reply to #{message_id}")

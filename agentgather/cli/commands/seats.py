@@ -1,25 +1,30 @@
 """``room leave``, ``remove``, ``rotate``, ``rearm`` and ``close``."""
 
 import click
+import msgspec
 
 from agentgather.cli.commands.invite import describe
 from agentgather.cli.context import Context
-from agentgather.cli.options import SLUG, json_option
+from agentgather.cli.options import ALIAS, json_option
+from agentgather.storage.seats import update_seat
 
 
-@click.command(short_help="leave the room", help="Leave the room. Your seat stays yours.")
+@click.command(
+    short_help="leave the room; the seat stays",
+    help="Leave the room. The seat and its token stay yours: posting or attending brings you back.",
+)
 @json_option
 @click.pass_obj
 def leave(context: Context) -> None:
     """Leave the room."""
-    context.emit(context.api.leave(), f"you left {context.seat().roomId}")
+    context.emit(context.api.leave(), f"you left {context.seat().roomId}; your seat stays yours")
 
 
 @click.command(
     short_help="remove a participant",
     help="Remove ALIAS for good: its token ends at once, and the alias is not given again.",
 )
-@click.argument("alias", type=SLUG)
+@click.argument("alias", type=ALIAS)
 @json_option
 @click.pass_obj
 def remove(context: Context, alias: str) -> None:
@@ -29,9 +34,10 @@ def remove(context: Context, alias: str) -> None:
 
 @click.command(
     short_help="give a participant a new token",
-    help="Give ALIAS a new token and print what to hand on. The old token ends at once.",
+    help="Give ALIAS a new token and print what to hand on. The old token ends at once. With your "
+    "own alias, this home keeps the new token.",
 )
-@click.argument("alias", type=SLUG)
+@click.argument("alias", type=ALIAS)
 @json_option
 @click.pass_obj
 def rotate(context: Context, alias: str) -> None:
@@ -39,18 +45,9 @@ def rotate(context: Context, alias: str) -> None:
     seat = context.seat()
     answer = context.api.rotate(alias)
     if alias == seat.alias:
-        keep_own_token(context, answer["token"])
+        # Without it the host would be locked out of its own room.
+        update_seat(context.home, msgspec.structs.replace(seat, token=answer["token"]))
     context.emit(answer, describe(answer))
-
-
-def keep_own_token(context: Context, token: str) -> None:
-    """Keep the new token of one's own seat, without which the host would be locked out."""
-    # Here to keep the module light for the other commands.
-    from agentgather.storage.seats import write_seat
-
-    seat = context.seat()
-    seat.token = token
-    write_seat(context.home, seat, select=True)
 
 
 @click.command(
@@ -67,7 +64,8 @@ def rearm(context: Context) -> None:
 
 @click.command(
     short_help="close the room for good",
-    help="Close the room for good: everybody is told, nothing can be posted any more.",
+    help="Close the room for good: everybody is told, nothing can be posted any more. It can "
+    "still be read and exported.",
 )
 @json_option
 @click.pass_obj

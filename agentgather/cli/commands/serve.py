@@ -6,23 +6,40 @@ from agentgather.cli.context import Context
 from agentgather.cli.options import json_option
 from agentgather.wire.limits import MAX_LOG_MESSAGES
 
-port_option = click.option("--port", type=click.IntRange(0, 65535), default=8787, show_default=True)
+port_option = click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8787,
+    show_default=True,
+    help="the port to listen on; 0 takes a free one",
+)
 max_messages_option = click.option(
     "--max-messages",
-    type=click.IntRange(1),
+    type=click.IntRange(1, 10**9),
     default=MAX_LOG_MESSAGES,
     show_default=True,
+    metavar="N",
     help="how many messages the log may hold",
 )
 
 
 @click.command(
     short_help="serve the selected room",
-    help="Serve the selected room until Ctrl-C or SIGTERM. A second signal ends it at once.",
+    help="""Serve the selected room until Ctrl-C or SIGTERM, which ends it in order, with exit
+status 0. A second signal ends it at once, with 130 or 143.
+
+It listens on this machine alone. For others, put an SSH tunnel or an HTTPS proxy in front and
+name the URL that they use:
+
+\b
+  agentgather room serve --url https://rooms.example/review
+
+The URLs are remembered; --url none forgets them.
+""",
 )
 @port_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="the address to listen on")
-@click.option("--url", multiple=True, help="a further URL that the room is reached at")
+@click.option("--url", multiple=True, metavar="URL", help="a further URL of the room; repeatable")
 @click.option("--allow-remote", is_flag=True, help="listen beyond this machine, unencrypted")
 @max_messages_option
 @json_option
@@ -34,7 +51,7 @@ def serve(
     url: tuple[str, ...],
     allow_remote: bool,
     max_messages: int,
-) -> int:
+) -> None:
     """Serve a room."""
     # Here, because only serving needs Trio and the server: 300 ms of import.
     from agentgather.cli.serving import Serving, serve_seat
@@ -48,4 +65,4 @@ def serve(
         document = {"ok": True, "room": seat.roomId, "url": base_url}
         context.emit(document, f"Serving {seat.roomId} at {base_url}")
 
-    return serve_seat(context, seat, serving, ready)
+    serve_seat(context, seat, serving, ready)

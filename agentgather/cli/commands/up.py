@@ -3,21 +3,27 @@
 import click
 
 from agentgather.cli.commands.serve import max_messages_option, port_option
-from agentgather.cli.commands.start import make_room
 from agentgather.cli.context import Context
 from agentgather.cli.failures import Refused
+from agentgather.cli.inputs import optional_text
+from agentgather.cli.new_room import make_room
 from agentgather.cli.options import SLUG, json_option
-from agentgather.cli.render import styled
 from agentgather.domain.urls import browser_url
 from agentgather.storage.seats import read_seat, write_seat
+from agentgather.wire.limits import MAX_BRIEF_UNITS
+from agentgather.wire.records import CurrentRoom
 
 DEFAULT_ROOM = "room"
 
 
 @click.command(
     short_help="make a room if there is none, and serve it",
-    help="Serve ROOM, and make it first if it does not exist. Without ROOM the selected room is "
-    "served, or a new one named `room`. One Ctrl-C ends it; the room stays for the next `up`.",
+    help="""Serve ROOM, and make it first if it does not exist. Without ROOM the selected room is
+served, or a new one named `room`. One Ctrl-C ends it; the room stays for the next `up`.
+
+\b
+  agentgather up review --brief "Goal: review the parser change."
+""",
 )
 @click.argument("room", type=SLUG, required=False)
 @click.option("--brief", metavar="TEXT", help="the mission of a new room; `-` reads stdin")
@@ -33,52 +39,60 @@ def up(
     brief_file: str | None,
     port: int,
     max_messages: int,
-) -> int:
+) -> None:
     """Make and serve a room."""
     # Here, because only serving needs Trio and the server: 300 ms of import.
     from agentgather.cli.serving import Serving, serve_seat
 
-    current = context.home.read_current()
-    if room is None:
-        hosted = current is not None and context.home.has_room(current.roomId)
-        room = current.roomId if current is not None and hosted else DEFAULT_ROOM
-    if not context.home.has_room(room):
-        text = context.text_or_file(brief, brief_file, "brief") or ""
-        seat = make_room(context, room, brief=text)
-    else:
-        if brief is not None or brief_file is not None:
-            raise Refused(f"{room} has a brief; change it with `agentgather room brief set`")
-        found = read_seat(context.home, room)
-        if found is None:
-            raise Refused(f"this home has no seat in {room}; join it with `agentgather room join`")
-        seat = found
-        write_seat(context.home, seat, select=True)
+    context.check_home()
+    text = optional_text(context, brief, brief_file, "brief", max_units=MAX_BRIEF_UNITS)
+    seat = _seat(context, room or _default_room(context), text)
 
     def ready(base_url: str) -> None:
         link = browser_url(base_url, seat.token)
         document = {
             "ok": True,
-            "room": room,
+            "room": seat.roomId,
             "url": base_url,
             "browser_url": link,
             "alias": seat.alias,
         }
-        context.emit(document, _welcome(context, room, link))
+        context.emit(document, _welcome(context, seat, base_url, link))
 
-    serving = Serving(port=port, max_messages=max_messages)
-    return serve_seat(context, seat, serving, ready)
+    serve_seat(context, seat, Serving(port=port, max_messages=max_messages), ready)
 
 
-def _welcome(context: Context, room: str, link: str) -> str:
-    def strong(text: str) -> str:
-        return styled(text, "bold", context.stdout)
+def _default_room(context: Context) -> str:
+    current = context.home.read_current()
+    if current is not None and context.home.has_room(current.roomId):
+        return current.roomId
+    return DEFAULT_ROOM
 
-    return f"""The room {strong(room)} is open. You are its host.
 
-  Your link:         {strong(link)}
-  Invite an agent:   agentgather room invite NAME --kind agent
-  Invite a person:   agentgather room invite NAME --kind human
+def _seat(context: Context, room: str, brief: str | None) -> CurrentRoom:
+    if not context.home.has_room(room):
+        return make_room(context, room, brief=brief or "")
+    # The same command again, out of a shell's history, is no mistake.
+    if brief is not None and brief != context.home.read_room(room).brief:
+        raise Refused(
+            f"{room} exists and has another brief; leave --brief out, and change it with "
+            "`agentgather room brief set`"
+        )
+    seat = read_seat(context.home, room)
+    if seat is None:
+        raise Refused(f"this home has no seat in {room}; join it with `agentgather room join`")
+    write_seat(context.home, seat, select=True)
+    return seat
+
+
+def _welcome(context: Context, seat: CurrentRoom, base_url: str, link: str) -> str:
+    return f"""The room {context.styled(seat.roomId, "bold")} is open at {base_url}. \
+You are its host, {seat.alias}.
+
+  Your link:         {context.styled(link, "bold")}
+  Invite an agent:   agentgather room invite rev --kind agent
+  Invite a person:   agentgather room invite ada --kind human
   Follow along:      agentgather attend
   Close it for good: agentgather room close
 
-Ctrl-C stops serving. The room stays as it is; `agentgather up {room}` opens it again."""
+Ctrl-C stops serving. The room stays as it is; `agentgather up {seat.roomId}` opens it again."""

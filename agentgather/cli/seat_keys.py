@@ -1,0 +1,21 @@
+"""What the command line keeps in a seat's file beside the four keys of its form."""
+
+from typing import Any, Final
+
+from agentgather.storage.home import Home
+from agentgather.wire.records import CurrentRoom
+
+INSECURE: Final = "insecure"
+"""True: the user said that plain HTTP to another machine is acceptable for this seat."""
+PUBLIC_URLS: Final = "publicUrls"
+"""A host's seat: further URLs under which the room was served last."""
+
+
+def public_urls(home: Home, seat: CurrentRoom) -> tuple[str, ...]:
+    """Give the URLs at which others reach a room that this home hosts, the best first."""
+    if not home.has_room(seat.roomId):
+        return ()
+    tunnel = home.read_tunnel(seat.roomId)
+    kept: Any = seat.extra.get(PUBLIC_URLS)
+    urls = [url for url in kept if isinstance(url, str)] if isinstance(kept, list) else []
+    return ((tunnel.publicUrl,) if tunnel is not None else ()) + tuple(urls)

@@ -1,0 +1,155 @@
+"""How a request reaches a room: over HTTP, or through the room's own files.
+
+Where nothing listens at a seat's base URL and the room lies in this home, the same request
+goes to the same application in this process, under the room's lock: the same rules, the
+same writer, the same answer. A server that holds the lock keeps it from this process.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
+
+from agentgather.cli.base_url import BaseUrl
+from agentgather.cli.failures import Unreachable
+from agentgather.cli.http_client import NotSent, Reply, exchange
+from agentgather.storage.home import Home
+from agentgather.storage.lock import RoomLocked, read_holder
+from agentgather.storage.stored_room import LOCK_FILE
+
+MAX_ANSWER_BYTES: Final = 1024 * 1024
+MAX_LONG_ANSWER_BYTES: Final = 8 * 1024 * 1024
+"""A roster of 10,000 seats is 4 MB; an older server gives the whole log as one page."""
+LOCKED_SECONDS: Final = 2
+"""How long a locked room is asked again: a server may be starting, or another command is
+in the middle of its one request."""
+_PAUSE_SECONDS: Final = 0.1
+
+
+class Request:
+    """One request to a room. ``host`` names another place than the base URL in ``Host``."""
+
+    def __init__(
+        self,
+        method: str,
+        target: str,
+        token: str,
+        body: bytes | None = None,
+        *,
+        host: str | None = None,
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.body = body
+        self.headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+        if body is not None:
+            self.headers["Content-Type"] = "application/json"
+        if host is not None:
+            self.headers["Host"] = host
+
+    @property
+    def max_answer_bytes(self) -> int:
+        """How long an answer may be."""
+        is_long = self.target.startswith(("/status", "/messages"))
+        return MAX_LONG_ANSWER_BYTES if is_long else MAX_ANSWER_BYTES
+
+
+class Transport(Protocol):
+    """Carries one request."""
+
+    def __call__(self, request: Request) -> Reply:
+        """Send a request to the room, and wait for its whole answer.
+
+        Raises:
+            NotSent, NoAnswer, Unreachable: there is none.
+
+        """
+
+
+class HttpTransport:
+    """To the server at a base URL."""
+
+    def __init__(self, base: BaseUrl) -> None:
+        self._base = base
+
+    def __call__(self, request: Request) -> Reply:
+        """See :class:`Transport`."""
+        return exchange(
+            self._base,
+            request.method,
+            request.target,
+            request.headers,
+            request.body,
+            max_bytes=request.max_answer_bytes,
+        )
+
+
+class HostedTransport:
+    """To a room that lives in this home: its server if one runs, else its files."""
+
+    def __init__(
+        self,
+        home: Home,
+        room: str,
+        base: BaseUrl,
+        *,
+        warn: Callable[[str], None],
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._home = home
+        self._room = room
+        self._base = base
+        self._server = HttpTransport(base)
+        self._warn = warn
+        self._sleep = sleep
+
+    def __call__(self, request: Request) -> Reply:
+        """See :class:`Transport`."""
+        deadline = time.monotonic() + LOCKED_SECONDS
+        while True:
+            reply: Reply | None = None
+            problem = "another room or program answers there"
+            try:
+                reply = self._server(request)
+            except NotSent as error:
+                problem = str(error)
+            if reply is not None and not is_foreign(reply):
+                return reply
+            try:
+                return self._through_files(request)
+            except RoomLocked:
+                pass
+            if time.monotonic() >= deadline:
+                break
+            self._sleep(_PAUSE_SECONDS)
+        if reply is not None:
+            return reply
+        holder = read_holder(self._home.room_path(self._room) / LOCK_FILE)
+        who = f"process {holder}" if holder else "another process"
+        raise Unreachable(
+            f"{who} serves {self._room}, but not at {self._base.text} ({problem}); "
+            f"start that server again, or see `agentgather doctor`"
+        )
+
+    def _through_files(self, request: Request) -> Reply:
+        # Here, because Trio and the server cost 300 ms, and are needed only without one.
+        from agentgather.cli.room_files import exchange_through_files
+
+        return exchange_through_files(self._home, self._room, self._base, request, self._warn)
+
+
+def is_foreign(reply: Reply) -> bool:
+    """Say whether an answer may come from another room or program on the same port.
+
+    None of these did what was asked, so it may be asked elsewhere.
+    """
+    if reply.status == 403:
+        return b'"forbidden"' in reply.body or b'"insecure_remote"' in reply.body
+    return reply.status in (404, 405, 501) and b'"ok"' not in reply.body
+
+
+def headers_of(request: Request, base: BaseUrl) -> Mapping[str, str]:
+    """Give all headers as a server would receive them, names in lower case."""
+    headers = {"host": base.netloc, **{k.lower(): v for k, v in request.headers.items()}}
+    if request.body is not None:
+        headers["content-length"] = str(len(request.body))
+    return headers
