@@ -57,14 +57,14 @@ def check_lines(data: bytes, line_end: int) -> None:
     # What is left without the visible ones: a CR LF for each line, and nothing else.
     controls = data.translate(None, _VISIBLE)
     lines = len(controls) // 2
+    if controls != b"\r\n" * lines or data.count(b"\r\n") != lines:
+        raise Rejected("bad_request", "lines end with CR LF, and hold no control characters")
     if len(data) - line_end - 2 > MAX_HEADERS_BYTES or lines - 1 > MAX_HEADERS:
         raise Rejected("headers_too_large")
     if len(data) > MAX_REQUEST_LINE_BYTES and any(
         len(line) > MAX_REQUEST_LINE_BYTES for line in data.split(b"\r\n")
     ):
         raise Rejected("headers_too_large")
-    if controls != b"\r\n" * lines or data.count(b"\r\n") != lines:
-        raise Rejected("bad_request", "lines end with CR LF, and hold no control characters")
     if b"\n " in data or b"\n\t" in data:
         raise Rejected("bad_request", "a header is one line")
 
