@@ -40,6 +40,8 @@ class Mark(NamedTuple):
     client_messages: int
     notices: int
     closed_line_written: bool
+    mover: str
+    was_here: bool | None
 
 
 class Room:
@@ -213,10 +215,17 @@ class Room:
         elif text == REARMED:
             self.guard.reset()
 
-    def mark(self) -> Mark:
+    def mark(self, message: Message) -> Mark:
         """Give the state that :meth:`retract` goes back to, before :meth:`apply`."""
+        moves = message.type == SYSTEM and is_notice(message.text)
+        mover = message.text.rpartition(" ")[0] if moves else ""
         return Mark(
-            self.guard.snapshot(), self.client_messages, self.notices, self.closed_line_written
+            self.guard.snapshot(),
+            self.client_messages,
+            self.notices,
+            self.closed_line_written,
+            mover,
+            self.here.get(mover),
         )
 
     def retract(self, mark: Mark) -> None:
@@ -225,9 +234,10 @@ class Room:
         self.guard.restore(mark.guard)
         if message.client_msg_id is not None and self.client_messages > mark.client_messages:
             self._keys.pop((message.sender, message.client_msg_id), None)
-        if self.notices > mark.notices:
-            # The next notice is written in any case, which is better than one too few.
-            self.here.pop(message.text.rpartition(" ")[0], None)
+        if mark.was_here is not None:
+            self.here[mark.mover] = mark.was_here
+        else:
+            self.here.pop(mark.mover, None)
         self.client_messages = mark.client_messages
         self.notices = mark.notices
         self.closed_line_written = mark.closed_line_written

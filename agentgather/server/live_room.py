@@ -413,7 +413,7 @@ class LiveRoom:
         files: tuple[tuple[str, bytes], ...] = (),
         undo_more: Callable[[], None] | None = None,
     ) -> Staged:
-        mark = self.room.mark()
+        mark = self.room.mark(message)
         entry = self.room.apply(message)
         undo = partial(self._undo_line, mark, undo_more)
         return self._stage(Change(lines=entry + b"\n", files=files), 1, undo)

@@ -299,26 +299,32 @@ def test_what_is_taken_back_leaves_no_trace(data: st.DataObject) -> None:
     agents = data.draw(st.integers(0, LOOP_GUARD_POSTS))
     for _ in range(agents):
         say(room, REV)
-    before = (room.guard.snapshot(), room.client_messages, room.notices, room.log.next_id)
+    for line in data.draw(st.sampled_from([(), ("rev joined",), ("rev joined", "rev left")])):
+        room.load(notice := room.system_line(line, at(2)), encode_message(notice))
+    next_id = room.log.next_id
+    before = (room.guard.snapshot(), room.client_messages, room.notices, next_id, room.here.copy())
     marks = []
-    for kind in data.draw(st.lists(st.sampled_from(["rev", "ada", "join", "close"]), max_size=5)):
-        marks.append(room.mark())
-        if kind == "join":
-            message = room.system_line(joined_line("rev"), at(9))
+    for kind in data.draw(
+        st.lists(st.sampled_from(["rev", "ada", "join", "leave", "close"]), max_size=5)
+    ):
+        if kind in ("join", "leave"):
+            line = joined_line("rev") if kind == "join" else left_line("rev")
+            message = room.system_line(line, at(9))
         elif kind == "close":
             message = room.system_line("room closed", at(9))
         else:
             seat = REV if kind == "rev" else ADA
-            message = room.decide_post(seat, draft(key=f"k{len(marks)}"), at(9))
+            message = room.decide_post(seat, draft(key=f"k{len(marks) + 1}"), at(9))
+        marks.append(room.mark(message))
         room.apply(message)
     for mark in reversed(marks):
         room.retract(mark)
     assert before == (
-        room.guard.snapshot(), room.client_messages, room.notices, room.log.next_id
+        room.guard.snapshot(), room.client_messages, room.notices, room.log.next_id, room.here
     )  # fmt: skip
     assert not room.closed_line_written
     assert all(room.known_post("ada", draft(key=f"k{n}")) is None for n in range(1, 6))
-    assert say(room, ADA, client_msg_id="k1").id == agents + 1
+    assert say(room, ADA, client_msg_id="k1").id == next_id
 
 
 # --- The room itself ------------------------------------------------------------------------

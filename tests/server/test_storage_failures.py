@@ -53,6 +53,7 @@ def picture(table: Table) -> dict[str, Any]:
                    for seat in room.roster},
         "present": set(room.roster.present),
         "tokens": dict(table.live.tokens.tokens),
+        "here": dict(room.here),
         "guard": room.guard.snapshot(),
         "client_messages": room.client_messages,
         "is_closed": room.is_closed,
