@@ -217,3 +217,64 @@ async def test_a_wait_over_a_socket_is_answered_the_moment_news_come(server: Raw
             document = (await connection.reply()).json()
     assert [message["text"] for message in document["messages"]] == ["@rev hi"]
     assert json.dumps(document).count("AG_TOKEN") == 1
+
+
+@pytest.mark.parametrize("target", ["/", "/events", "/wait", "/messages", "/nothing", "/ws"])
+@pytest.mark.parametrize("token", [None, ADA])
+async def test_a_websocket_is_never_opened(
+    server: RawServer, target: str, token: str | None
+) -> None:
+    upgrade = request(
+        "GET", target, "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", token=token,
+    )  # fmt: skip
+    assert 400 <= (await server.ask(upgrade)).status < 500
+    await still_lives(server)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        request("GET", "/messages", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk", token=ADA),
+        b"SSH-2.0-OpenSSH_9.6\r\n\r\n",
+        bytes(range(256)) * 256,
+    ],
+)
+async def test_another_protocol_is_told_off_and_harms_nobody(
+    server: RawServer, data: bytes
+) -> None:
+    connection = await server.connect()
+    async with connection.stream:
+        with suppress(trio.BrokenResourceError):
+            await connection.send(data)
+        with suppress(trio.BrokenResourceError, AssertionError):
+            assert 400 <= (await connection.reply()).status <= 505
+    await still_lives(server)
+
+
+async def test_two_readings_of_one_request_are_none(server: RawServer) -> None:
+    body = b'{"text":"smuggled"}'
+    json_type = "Content-Type: application/json"
+    for fields in (
+        ("Content-Length: 19", "Transfer-Encoding: chunked"),
+        ("Content-Length: 19", "Content-Length: 20"),
+        ("Content-Length: 19", "Content-Length: 19"),
+        ("Content-Length: +19",),
+        ("Content-Length: 19, 19",),
+        ("Content-Length: 0x13",),
+        ("Content-Length: -1",),
+        ("Content-Length : 19",),
+        ("Transfer-Encoding: gzip, chunked",),
+        ("Transfer-Encoding: xchunked",),
+        ("X: a\r\n b", "Content-Length: 19"),
+        ("X: a\nContent-Length: 19",),
+    ):
+        data = request("POST", "/messages", json_type, *fields, token=ADA) + body
+        connection = await server.connect()
+        async with connection.stream:
+            await connection.send(data)
+            assert (await connection.reply()).status in (400, 411, 501)
+            assert await connection.is_closed()
+    messages = (await server.ask(request("GET", "/messages", token=ADA))).json()["messages"]
+    assert messages == []
