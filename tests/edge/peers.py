@@ -153,11 +153,20 @@ class Server:
         self.port = port
         self.stop = trio.Event()
         self.ended = trio.Event()
+        self.cut: Callable[[], None] = lambda: None
+        self._peers: list[RawPeer] = []
         self.error: BaseException | None = None
         """What the server died of."""
 
-    async def connect(self, host: str = "127.0.0.1") -> RawPeer:
-        return RawPeer(await trio.open_tcp_stream(host, self.port))
+    async def connect(self) -> RawPeer:
+        """Connect. The connection is closed when the test is over, if not before."""
+        peer = RawPeer(await trio.open_tcp_stream("127.0.0.1", self.port))
+        self._peers.append(peer)
+        return peer
+
+    async def close_peers(self) -> None:
+        for peer in self._peers:
+            await trio.aclose_forcefully(peer.stream)
 
     async def ask(self, data: bytes) -> Answer:
         peer = await self.connect()
@@ -180,8 +189,13 @@ async def serving(app: App, **options: Any) -> AsyncIterator[Server]:
 
     async with trio.open_nursery() as nursery:
         await nursery.start(run)
-        yield server
-        nursery.cancel_scope.cancel()
+        server.cut = nursery.cancel_scope.cancel
+        try:
+            yield server
+        finally:
+            nursery.cancel_scope.cancel()
+            with trio.CancelScope(shield=True):
+                await server.close_peers()
 
 
 @asynccontextmanager
@@ -210,8 +224,13 @@ async def serving_bare(app: App, **settings: Any) -> AsyncIterator[Server]:
         binds = await nursery.start(run)
         server.port = int(binds[0].rpartition(":")[2])
         server.stop = stop
-        yield server
-        nursery.cancel_scope.cancel()
+        try:
+            yield server
+        finally:
+            nursery.cancel_scope.cancel()
+            # It waits for peers that take nothing, whoever cancels it.
+            with trio.CancelScope(shield=True):
+                await server.close_peers()
 
 
 @contextmanager
