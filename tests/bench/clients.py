@@ -140,7 +140,7 @@ def waits(port: int, count: int, rounds: int, pid: int) -> dict[str, float]:
                     bystander.sendall(get_request("/messages?since_id=0&limit=1", PARTICIPANTS - 1))
                     asked = time.perf_counter()
                     continue
-                index, connection = by_descriptor[descriptor]
+                _, connection = by_descriptor[descriptor]
                 data[descriptor] = data.get(descriptor, b"") + connection.recv(1 << 16)
                 if is_whole(data[descriptor]):
                     if b'"heartbeat":false' not in data[descriptor]:
