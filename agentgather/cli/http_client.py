@@ -187,4 +187,5 @@ def _left(deadline: float) -> float:
 def _reason(error: OSError) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
-    return (error.strerror or type(error).__name__).lower()
+    reason = error.strerror or type(error).__name__
+    return reason[0].lower() + reason[1:]

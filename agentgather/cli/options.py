@@ -7,10 +7,12 @@ from typing import Any, Final, TypeVar
 import click
 
 from agentgather.domain.text import parse_time
+from agentgather.wire.limits import MAX_QUERY_INTEGER_DIGITS
 from agentgather.wire.names import is_slug
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_DIGITS: Final = re.compile(rf"[0-9]{{1,{MAX_QUERY_INTEGER_DIGITS}}}", re.ASCII)
 _DURATION: Final = re.compile(r"([0-9]{1,9})([smhd])", re.ASCII)
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -53,6 +55,24 @@ class Alias(Slug):
         return super().convert(str(value).removeprefix("@"), param, ctx)
 
 
+class WholeNumber(click.ParamType[int]):
+    """Digits and nothing else; ``int()`` also takes ``1_000``, ``٣`` and spaces."""
+
+    name = "number"
+
+    def __init__(self, least: int, most: int = 10**MAX_QUERY_INTEGER_DIGITS - 1) -> None:
+        self._least = least
+        self._most = most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read a number."""
+        if isinstance(value, int):
+            return value
+        if _DIGITS.fullmatch(value) is None or not self._least <= int(value) <= self._most:
+            self.fail(f"{value!r} is no number from {self._least} to {self._most}", param, ctx)
+        return int(value)
+
+
 class Duration(click.ParamType[int]):
     """A length of time such as 90s, 30m, 2h or 7d; in seconds."""
 
@@ -87,5 +107,7 @@ SLUG: Final = Slug()
 ALIAS: Final = Alias()
 DURATION: Final = Duration()
 INSTANT: Final = Instant()
-MESSAGE_ID: Final = click.IntRange(1, 2**53 - 1)
-CURSOR: Final = click.IntRange(0, 10**15 - 1)
+MESSAGE_ID: Final = WholeNumber(1)
+CURSOR: Final = WholeNumber(0)
+COUNT: Final = WholeNumber(1)
+PORT: Final = WholeNumber(0, 65535)

@@ -5,7 +5,7 @@ import click
 from agentgather.cli.commands.messages import show, show_none
 from agentgather.cli.context import Context
 from agentgather.cli.failures import Refused
-from agentgather.cli.options import CURSOR, json_option
+from agentgather.cli.options import COUNT, CURSOR, json_option
 from agentgather.cli.signals import EndedBySignal
 from agentgather.cli.wait_loop import ENDS, End, WaitLoop
 
@@ -50,7 +50,7 @@ SIGTERM or SIGHUP. With --json each line before it is one message.
 """,
 )
 @click.option("--since", type=CURSOR, metavar="ID", help="begin after it")
-@click.option("--max-turns", type=click.IntRange(1), metavar="N", help="end after N deliveries")
+@click.option("--max-turns", type=COUNT, metavar="N", help="end after N deliveries")
 @click.option("--for-me", is_flag=True, help="sleep through what does not concern you")
 @json_option
 @click.pass_obj

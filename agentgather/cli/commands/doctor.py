@@ -4,7 +4,9 @@ import os
 import resource
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import click
@@ -13,6 +15,7 @@ from agentgather.cli.context import Context
 from agentgather.cli.failures import REFUSED, Failure
 from agentgather.cli.options import json_option
 from agentgather.cli.render import one_line
+from agentgather.domain.text import parse_time
 from agentgather.storage.journal import read_journal
 from agentgather.storage.lock import read_holder
 from agentgather.storage.stored_room import LOCK_FILE, LOG_FILE
@@ -22,6 +25,8 @@ LOW_DISK_BYTES: Final = 256 * 1024 * 1024
 LOW_DESCRIPTORS: Final = 4096
 EARLIEST_CLOCK_MS: Final = 1_767_225_600_000
 """2026-01-01: a clock before it was never set."""
+CLOCK_SLACK_MS: Final = 5 * 60 * 1000
+"""A clock that is corrected by less is nothing to speak of."""
 
 _STYLE: Final = {"ok": "green", "warn": "yellow", "FAIL": "red"}
 
@@ -51,6 +56,7 @@ def doctor(context: Context) -> int:
         for result, name, detail in findings:
             mark = context.styled(result.ljust(4), _STYLE[result])
             context.write(f"{mark} {name}: {one_line(detail)}")
+        context.flush()
     return REFUSED if failed else 0
 
 
@@ -58,11 +64,11 @@ def _check_all(context: Context) -> Iterator[Finding]:
     yield from _guarded("home", lambda: _check_home(context))
     yield from _guarded("clock", lambda: _check_clock(context))
     yield from _guarded("descriptors", _check_descriptors)
-    try:
-        seat = context.home.read_current()
-    except Exception as error:
-        yield Finding("FAIL", "seat", str(error))
-        return
+    yield from _guarded("seat", lambda: _check_seat(context))
+
+
+def _check_seat(context: Context) -> Iterator[Finding]:
+    seat = context.home.read_current()
     if seat is None:
         yield Finding("warn", "seat", "no room is selected")
         return
@@ -94,6 +100,8 @@ def _check_home(context: Context) -> Iterator[Finding]:
     elif found.st_mode & 0o077:
         mode = stat.S_IMODE(found.st_mode)
         yield Finding("FAIL", "home", f"others can enter {root} (mode {mode:o}); chmod 700 it")
+    elif lax := _lax([*root.glob("*.json"), *root.glob("seats/*.json")]):
+        yield Finding("FAIL", "home", f"others can read {lax}; chmod 600 them")
     else:
         yield Finding("ok", "home", str(root))
     free = shutil.disk_usage(root).free
@@ -114,23 +122,32 @@ def _check_descriptors() -> Iterator[Finding]:
 
 def _check_files(context: Context, seat: CurrentRoom) -> Iterator[Finding]:
     stored = context.home.read_room(seat.roomId)
-    lax = [
-        path.name
-        for path in context.home.room_path(seat.roomId).iterdir()
-        if path.lstat().st_mode & 0o077 and not path.is_symlink()
-    ]
+    lax = _lax(context.home.room_path(seat.roomId).iterdir())
     for warning in stored.warnings:
         yield Finding("warn", "files", warning)
     if lax:
-        yield Finding("FAIL", "files", f"others can read {', '.join(sorted(lax))}; chmod go= them")
+        yield Finding("FAIL", "files", f"others can read {lax}; chmod go= them")
     else:
         seats = f"{len(stored.participants)} seat(s)"
         yield Finding("ok", "files", f"{stored.state.status}, {seats}")
+    changed_ms = parse_time(stored.state.updatedAt)
+    if changed_ms is not None and changed_ms > context.wall_ms() + CLOCK_SLACK_MS:
+        yield Finding("warn", "clock", f"the room was changed at {stored.state.updatedAt}, later")
+
+
+def _lax(paths: Iterable[Path]) -> str:
+    """Name the files that others can read."""
+    return ", ".join(
+        sorted(p.name for p in paths if p.lstat().st_mode & 0o077 and not p.is_symlink())
+    )
 
 
 def _check_log(context: Context, seat: CurrentRoom) -> Iterator[Finding]:
     path = context.home.room_path(seat.roomId) / LOG_FILE
     recovery = read_journal(path, seat.roomId, lambda _message, _line: None)
+    if _holder(context, seat) is not None:
+        # A server may be in the middle of its last line, which nobody was told of yet.
+        recovery = replace(recovery, torn_bytes=0)
     for problem in recovery.problems:
         yield Finding("FAIL", "log", problem)
     if not recovery.problems:
@@ -138,16 +155,20 @@ def _check_log(context: Context, seat: CurrentRoom) -> Iterator[Finding]:
 
 
 def _check_lock(context: Context, seat: CurrentRoom) -> Iterator[Finding]:
-    holder = read_holder(context.home.room_path(seat.roomId) / LOCK_FILE)
+    holder = _holder(context, seat)
     if holder is None:
         yield Finding("ok", "lock", "free: no server runs")
     else:
         yield Finding("ok", "lock", f"held by process {holder or '(unknown)'}")
 
 
+def _holder(context: Context, seat: CurrentRoom) -> int | None:
+    return read_holder(context.home.room_path(seat.roomId) / LOCK_FILE)
+
+
 def _check_server(context: Context, seat: CurrentRoom) -> Iterator[Finding]:
     hosted = context.home.has_room(seat.roomId)
-    served = hosted and read_holder(context.home.room_path(seat.roomId) / LOCK_FILE) is not None
+    served = hosted and _holder(context, seat) is not None
     api = context.api_of(seat, offline=False)
     try:
         status = api.status()
@@ -156,6 +177,8 @@ def _check_server(context: Context, seat: CurrentRoom) -> Iterator[Finding]:
         yield Finding("warn" if missing else "FAIL", "server", str(error))
         return
     yield Finding("ok", "server", f"{status['room']} is {status['room_status']}")
+    if hosted and not served:
+        yield Finding("FAIL", "server", "what answers has no lock on this home's room")
     if status["room"] != seat.roomId or status["me"] != seat.alias:
         yield Finding("FAIL", "seat", f"the token is of {status['me']} in {status['room']}")
     tunnel = context.home.read_tunnel(seat.roomId)

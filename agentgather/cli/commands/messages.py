@@ -7,7 +7,7 @@ import click
 
 from agentgather.cli.answers import Document
 from agentgather.cli.context import Context
-from agentgather.cli.options import CURSOR, json_option
+from agentgather.cli.options import COUNT, CURSOR, json_option
 from agentgather.cli.render import message_lines
 from agentgather.cli.room_api import RoomApi
 from agentgather.wire.limits import MAX_PAGE_MESSAGES
@@ -19,7 +19,7 @@ from agentgather.wire.limits import MAX_PAGE_MESSAGES
     "beginning. All of them, or those after --since; with --limit alone, the last ones.",
 )
 @click.option("--since", type=CURSOR, metavar="ID", help="only what came after it")
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="at most so many")
+@click.option("--limit", type=COUNT, metavar="N", help="at most so many")
 @json_option
 @click.pass_obj
 def messages(context: Context, since: int | None, limit: int | None) -> None:

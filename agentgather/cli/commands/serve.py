@@ -3,19 +3,19 @@
 import click
 
 from agentgather.cli.context import Context
-from agentgather.cli.options import json_option
+from agentgather.cli.options import COUNT, PORT, json_option
 from agentgather.wire.limits import MAX_LOG_MESSAGES
 
 port_option = click.option(
     "--port",
-    type=click.IntRange(0, 65535),
+    type=PORT,
     default=8787,
     show_default=True,
     help="the port to listen on; 0 takes a free one",
 )
 max_messages_option = click.option(
     "--max-messages",
-    type=click.IntRange(1, 10**9),
+    type=COUNT,
     default=MAX_LOG_MESSAGES,
     show_default=True,
     metavar="N",
