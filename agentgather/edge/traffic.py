@@ -2,12 +2,15 @@
 
 import resource
 from collections import Counter
+from contextlib import suppress
 from typing import Final, Protocol
 
 import trio
 
 from agentgather.edge.bounds import Bounds
 from agentgather.wire.limits import RESERVED_DESCRIPTORS
+
+_UNLIMITED: Final = 1 << 31
 
 
 class Stoppable(Protocol):
@@ -18,13 +21,13 @@ class Stoppable(Protocol):
 
 
 def raise_descriptor_limit() -> int:
-    """Raise the soft limit on descriptors to the hard one, and give it."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return _UNLIMITED if hard == resource.RLIM_INFINITY else hard
-
-
-_UNLIMITED: Final = 1 << 31
+    """Raise the soft limit on descriptors to the hard one, and give what it is then."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # macOS says that there is no limit, and has one.
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        soft = hard
+    return _UNLIMITED if soft == resource.RLIM_INFINITY else soft
 
 
 class Traffic:
