@@ -9,6 +9,7 @@ import hypercorn.trio
 import trio
 from hypercorn.config import Config
 from hypercorn.trio.worker_context import WorkerContext
+from quart_trio import QuartTrio
 
 from agentgather.edge.bounds import DEFAULT_BOUNDS, Bounds
 from agentgather.edge.connection import Connection
@@ -201,6 +202,13 @@ async def serving(app: App, **options: Any) -> AsyncIterator[Server]:
 @asynccontextmanager
 async def serving_bare(app: App, **settings: Any) -> AsyncIterator[Server]:
     """Run hypercorn as it comes, to see what it does."""
+
+    async def starting(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan" and not isinstance(app, QuartTrio):
+            # It does not survive an application that just returns here.
+            raise NotImplementedError
+        await app(scope, receive, send)
+
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         config = Config()
@@ -214,7 +222,7 @@ async def serving_bare(app: App, **settings: Any) -> AsyncIterator[Server]:
         async def run(task_status: trio.TaskStatus[list[str]]) -> None:
             serve: Any = hypercorn.trio.serve
             try:
-                await serve(app, config, shutdown_trigger=stop.wait, task_status=task_status)
+                await serve(starting, config, shutdown_trigger=stop.wait, task_status=task_status)
             except* Exception as error:
                 server.error = error
             finally:
