@@ -3,7 +3,6 @@
 import socket
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -17,14 +16,6 @@ from tests.cli.stub_server import hangs_up, says, sends, stub_server
 def get(url: str) -> Reply:
     base = BaseUrl(url, insecure=False)
     return exchange(base, "GET", "/status", {"Authorization": "Bearer x"}, None, max_bytes=1000)
-
-
-@pytest.fixture
-def closed_port() -> Iterator[int]:
-    """A port that is taken, so that nobody else can have it, and at which nobody listens."""
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", 0))
-        yield holder.getsockname()[1]
 
 
 def test_an_answer_comes_back_whole() -> None:
