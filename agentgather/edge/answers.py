@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any, Final, NamedTuple, Protocol
 
 from agentgather.wire.api import encode_refusal
-from agentgather.wire.errors import CODES, Rejected
+from agentgather.wire.errors import Rejected
 
 JSON: Final = b"application/json; charset=utf-8"
 TEXT: Final = b"text/plain; charset=utf-8"
@@ -56,9 +56,7 @@ def refusal(error: Rejected) -> Answer:
     headers = error.headers
     if error.retry_after is not None:
         headers = (*headers, (b"retry-after", b"%d" % max(1, error.retry_after)))
-    return json_answer(
-        CODES[error.code].status, encode_refusal(error.code, error.message), *headers
-    )
+    return json_answer(error.status, encode_refusal(error.code, error.message), *headers)
 
 
 def header_list(answer: Answer) -> list[tuple[bytes, bytes]]:

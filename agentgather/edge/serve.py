@@ -122,7 +122,7 @@ async def serve_http(
         ExceptionGroup: the application's lifespan failed or took too long.
 
     """
-    config = _config(bounds)
+    config = build_config(bounds)
     context = WorkerContext(None)
     traffic = Traffic(bounds, raise_descriptor_limit())
     lifespan = Lifespan(ASGIWrapper(app), config, {})
@@ -161,7 +161,7 @@ async def serve_http(
         application.cancel_scope.cancel()
 
 
-def _config(bounds: Bounds) -> Config:
+def build_config(bounds: Bounds) -> Config:
     """Give what hypercorn's own classes need to know."""
     config = Config()
     config.include_server_header = False

@@ -15,7 +15,7 @@ from agentgather.edge.bounds import DEFAULT_BOUNDS, Bounds
 from agentgather.edge.connection import Connection
 from agentgather.edge.line import Line
 from agentgather.edge.peer import Peer
-from agentgather.edge.serve import _config, open_listener, serve_http
+from agentgather.edge.serve import build_config, open_listener, serve_http
 from agentgather.edge.traffic import Traffic
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
@@ -125,7 +125,7 @@ async def one_connection(app: App, bounds: Bounds = DEFAULT_BOUNDS) -> AsyncIter
     pair.ended = trio.Event()
     connection = Connection(
         app,
-        _config(bounds),
+        build_config(bounds),
         WorkerContext(None),
         Line(Peer(ours), bounds),
         ("192.0.2.1", 5),
