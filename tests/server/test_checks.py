@@ -122,7 +122,7 @@ async def test_with_remote_access_any_address_is_a_host_and_still_no_name(home: 
             own = {"origin": f"http://{host}"}
             assert (await client.get("/messages", headers=own)).status == 200
             assert (await client.get("/messages", headers=EVIL_ORIGIN)).status == 403
-            assert (await client.get("/healthz")).status == 200
+            assert (await client.get("/healthz")).outcome == (404, "not_found")
         for host in NAMES:
             client = AsgiClient(table.app, TOKENS["ada"], host=host)
             assert (await client.get("/messages")).outcome == (403, "insecure_remote")
@@ -135,6 +135,8 @@ async def test_a_public_name_is_a_host_with_and_without_its_default_port(
     async with open_table(home, public_urls=("https://rooms.example",)) as table:
         client = AsgiClient(table.app, TOKENS["ada"], host=host)
         own = {"origin": "https://rooms.example"}
+        # Whoever comes by the public name is elsewhere, though its proxy may be here.
+        assert (await client.get("/healthz")).outcome == (404, "not_found")
         reply = await client.get("/wait?hold=0", headers=own)
         assert '"https://rooms.example/wait?' in reply.json()["next_cmd"]
         for evil in ("http://rooms.example", "https://rooms.example:444", "https://x.example"):
@@ -430,6 +432,9 @@ async def test_a_head_of_a_wait_takes_no_seat(table: Table) -> None:
         assert (await table.ada.ask("HEAD", "/wait")).status == 200
         assert (await table.ada.ask("HEAD", "/events")).status == 200
     assert len(table.live.hub) == 0
+    seats = (await table.host.get("/status")).json()["participants"]
+    ada = next(seat for seat in seats if seat["alias"] == "ada")
+    assert (ada["attention"], ada["last_seen_age_ms"]) == ("manual", 2**53 - 1)
 
 
 async def test_the_page_is_given_to_anyone_and_holds_no_room_data(table: Table) -> None:

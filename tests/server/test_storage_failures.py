@@ -1,6 +1,8 @@
 """A disk that is full, or that fails: nothing is half done, and reads go on."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -23,6 +25,16 @@ def put_store(table: Table) -> GatedStore:
     store = GatedStore(table.live.commit._store)
     table.live.commit._store = store
     return store
+
+
+@contextmanager
+def shut(store: GatedStore) -> Iterator[None]:
+    """Let no write through during the block, and let go even where a test fails in it."""
+    store.gate.clear()
+    try:
+        yield
+    finally:
+        store.gate.set()
 
 
 WRITES = [
@@ -133,7 +145,6 @@ async def test_a_room_whose_disk_failed_still_ends_in_time(table: Table) -> None
 async def test_all_that_was_decided_on_top_of_a_change_that_failed_is_undone(table: Table) -> None:
     await table.ada.say("first")
     store = put_store(table)
-    store.gate.clear()
     store.error = FULL
     replies = []
 
@@ -141,17 +152,18 @@ async def test_all_that_was_decided_on_top_of_a_change_that_failed_is_undone(tab
         replies.append(await table.ada.post("/messages", {"text": text, "client_msg_id": text}))
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(post, "a")
-        while table.live.room.log.next_id < 3:
-            await trio.lowlevel.checkpoint()
-        # These wait behind the first, and build on it.
-        nursery.start_soon(post, "b")
-        nursery.start_soon(table.host.post, "/brief", {"body": "new"})
-        nursery.start_soon(table.host.post, "/participants", {"alias": "new"})
-        nursery.start_soon(post, "a")
-        while table.live.room.log.next_id < 5:
-            await trio.lowlevel.checkpoint()
-        store.gate.set()
+        with shut(store):
+            nursery.start_soon(post, "a")
+            while table.live.room.log.next_id < 3:
+                await trio.lowlevel.checkpoint()
+            # These wait behind the first, and build on it.
+            nursery.start_soon(post, "b")
+            nursery.start_soon(table.host.post, "/brief", {"body": "new"})
+            nursery.start_soon(table.host.post, "/participants", {"alias": "new"})
+            nursery.start_soon(post, "a")
+            while table.live.room.log.next_id < 5:
+                await trio.lowlevel.checkpoint()
+            await table.settled_but_for_the_disk()
     assert [reply.outcome for reply in replies] == [(507, "storage_full")] * 3
     assert table.texts() == ["first"]
     assert table.live.room.brief == "Goal: say hello."
@@ -180,33 +192,29 @@ async def test_posts_that_were_not_stored_count_for_no_loop_guard(table: Table) 
 
 async def test_a_reader_never_sees_a_message_that_a_crash_could_take_back(table: Table) -> None:
     store = put_store(table)
-    store.gate.clear()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(table.ada.say, "hi")
-        while table.live.room.log.next_id == 1:
-            await trio.lowlevel.checkpoint()
-        assert (await table.rev.get("/messages")).json()["messages"] == []
-        assert (await table.rev.get("/messages?before_id=9")).json()["messages"] == []
-        assert (await table.rev.get("/wait?hold=0")).json()["messages"] == []
-        store.gate.set()
+        with shut(store):
+            nursery.start_soon(table.ada.say, "hi")
+            while table.live.room.log.next_id == 1:
+                await trio.lowlevel.checkpoint()
+            assert (await table.rev.get("/messages")).json()["messages"] == []
+            assert (await table.rev.get("/messages?before_id=9")).json()["messages"] == []
+            assert (await table.rev.get("/wait?hold=0")).json()["messages"] == []
     assert (await table.rev.get("/messages")).json()["next_since_id"] == 1
 
 
 async def test_a_writer_is_told_to_come_back_when_the_disk_is_far_behind(table: Table) -> None:
     store = put_store(table)
-    store.gate.clear()
     live = table.live
-    rev = live.room.roster.get("rev")
-    assert rev is not None
-    for _ in range(MAX_STAGED):
-        live._stage_text("x joined", live.clock())
-    before = live.room.log.next_id
-    for target, document in (("/messages", {"text": "x"}), ("/brief", {"body": "x"})):
-        reply = await table.host.post(target, document)
-        assert reply.outcome == (503, "overloaded")
-        assert int(reply.headers["retry-after"]) >= 1
-    assert live.room.log.next_id == before
-    store.gate.set()
+    with shut(store):
+        for _ in range(MAX_STAGED):
+            live._stage_text("x joined", live.clock())
+        before = live.room.log.next_id
+        for target, document in (("/messages", {"text": "x"}), ("/brief", {"body": "x"})):
+            reply = await table.host.post(target, document)
+            assert reply.outcome == (503, "overloaded")
+            assert int(reply.headers["retry-after"]) >= 1
+        assert live.room.log.next_id == before
     await table.settled()
     assert (await table.host.say("x"))["id"] == before
 
@@ -225,18 +233,18 @@ async def test_after_a_restart_a_room_whose_disk_failed_is_as_its_files_say(home
 
 async def test_a_removal_that_can_only_half_be_stored_ends_held_waits_too(table: Table) -> None:
     await table.rev.get("/wait?hold=0")
+    await table.settled()  # the seat was taken, and that is stored without anybody waiting
     store = put_store(table)
-    store.gate.clear()
     live = table.live
     async with table.rev.open("GET", "/wait") as held:
-        await table.settled_but_for_the_disk()
-        while live.commit._staged < MAX_STAGED - 1:
-            live._stage_text("x joined", live.clock())
-        # There is room for the seat, and none for the line.
-        reply = await table.host.post("/participants/rev/remove")
-        assert reply.outcome == (503, "overloaded")
-        await table.settled_but_for_the_disk()
-        assert held.reply().json()["participant_status"] == "removed"
-        store.gate.set()
+        with shut(store):
+            await table.settled_but_for_the_disk()
+            while live.commit._staged < MAX_STAGED - 1:
+                live._stage_text("x joined", live.clock())
+            # There is room for the seat, and none for the line.
+            reply = await table.host.post("/participants/rev/remove")
+            assert reply.outcome == (503, "overloaded")
+            await table.settled_but_for_the_disk()
+            assert held.reply().json()["participant_status"] == "removed"
         await table.settled()
     assert (await table.rev.get("/messages")).outcome == (410, "participant_removed")
