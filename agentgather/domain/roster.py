@@ -125,7 +125,9 @@ class Roster:
         """
         participant = self._present(alias)
         if participant.is_host and sum(p.is_host and p.removed_at is None for p in self) == 1:
-            raise Rejected("host_required", "a room needs a host; the last one cannot be removed")
+            raise Rejected(
+                "host_required", "a room needs a host; the last one cannot be removed", status=409
+            )
         return msgspec.structs.replace(participant, removed_at=moment.text())
 
     def check_name_free(self, alias: str, name: str) -> None:

@@ -8,13 +8,14 @@ import ipaddress
 import logging
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 
 from agentgather.domain.tokens import parse_bearer
 from agentgather.edge.answers import Answer, Send, refusal, send_answer
 from agentgather.edge.bodies import ClientLeft, Receive, decode_body, read_body
-from agentgather.edge.origins import Served
+from agentgather.edge.origins import LOOPBACK_NAMES, Served, parse_authority
 from agentgather.edge.queries import parse_query
 from agentgather.edge.rates import SlidingWindow
 from agentgather.server.live_room import LiveRoom
@@ -83,7 +84,7 @@ class RoomApp:
         routes, alias = find_routes(path)
         method = scope["method"]
         route = _choose(routes, method)
-        if route.access is Access.LOOPBACK and not _is_loopback(scope):
+        if route.access is Access.LOOPBACK and not _is_loopback(scope, base_url):
             raise Rejected("not_found")
         live = self._live
         now = live.clock()
@@ -176,7 +177,11 @@ def _token(
     )
 
 
-def _is_loopback(scope: Mapping[str, Any]) -> bool:
+def _is_loopback(scope: Mapping[str, Any], base_url: str) -> bool:
+    # A proxy on this machine is no caller on this machine: it asks under another name.
+    authority = parse_authority(urlsplit(base_url).netloc)
+    if authority is None or authority.name not in LOOPBACK_NAMES:
+        return False
     client = scope.get("client")
     try:
         return client is not None and ipaddress.ip_address(client[0]).is_loopback

@@ -97,7 +97,8 @@ class WaitHub:
             await self._has_due.wait()
             for _ in range(min(WAKE_BATCH, len(self._due))):
                 waiter = self._due.popleft()
-                if waiter.scope is not None:
+                # One that was re-armed meanwhile has looked at the log, and sleeps anew.
+                if waiter.woken and waiter.scope is not None:
                     waiter.scope.cancel()
             if not self._due:
                 self._has_due = trio.Event()

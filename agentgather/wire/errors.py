@@ -46,7 +46,9 @@ CODES: Final[dict[str, Code]] = {
     "participant_removed": Code(410, False, "The host removed this participant."),
     "invite_used": Code(410, False, "This single-use card was used already."),
     "invite_expired": Code(410, False, "The invite expired before anybody used it."),
-    "host_required": Code(403, False, "Only the host may do this."),
+    "host_required": Code(
+        403, False, "Only the host may do this. 409 where the last host would go."
+    ),
     "observer_read_only": Code(403, False, "An observer reads and waits, and posts nothing."),
     "participant_mismatch": Code(403, False, "The named participant is not the token's."),
     # What is asked.
@@ -105,7 +107,8 @@ class Rejected(Exception):
 
     ``message`` is for the peer: what to do next, and never a path, a token, another
     room's name or an exception's text. ``retry_after`` is in whole seconds, at least 1.
-    ``headers`` are further answer headers, such as ``Allow``.
+    ``headers`` are further answer headers, such as ``Allow``. ``status`` is given where a
+    code has another than its own in one place.
     """
 
     def __init__(
@@ -115,8 +118,10 @@ class Rejected(Exception):
         *,
         retry_after: int | None = None,
         headers: tuple[tuple[bytes, bytes], ...] = (),
+        status: int | None = None,
     ) -> None:
         self.code = code
+        self.status = status if status is not None else CODES[code].status
         self.message = message if message is not None else CODES[code].meaning
         self.retry_after = retry_after
         self.headers = headers

@@ -28,8 +28,11 @@ async def get_wait(visit: Visit) -> Answer | None:
     live, alias = visit.live, visit.seat.alias
     if visit.seat.removed_at is not None:
         return _answer(visit, since_id, for_me=for_me)
+    if visit.method == "HEAD":
+        # Headers only, at once, and no sign of life.
+        return _answer(visit, since_id, for_me=for_me)
     live.attend(visit.seat, visit.now)
-    if hold and visit.method == "GET" and not _has_news(visit, since_id, for_me=for_me):
+    if hold and not _has_news(visit, since_id, for_me=for_me):
         live.check_wait_limit(alias)
         with live.hub.seat(alias, for_me=for_me) as waiter:
             live.presence.hold(alias)
