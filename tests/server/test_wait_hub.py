@@ -106,7 +106,8 @@ async def test_a_bystander_has_its_turns_while_many_are_woken(
             await trio.lowlevel.checkpoint()
 
     hub.publish((), everybody=False)
-    await stand_by()
+    with trio.fail_after(10):
+        await stand_by()
     steps = [after - before for before, after in pairwise(awake_at_each_turn)]
     assert max(steps) <= 2 * WAKE_BATCH
     assert len(awake_at_each_turn) >= 10
