@@ -158,9 +158,11 @@ def open_api(context: Context, seat: CurrentRoom, offline: bool) -> RoomApi:
     """Give the room of a seat over HTTP, or through its files where they are in this home.
 
     Raises:
-        Misused: a token may not be sent to the seat's URL.
+        Misused: a token may not be sent to the seat's URL, or is none.
 
     """
+    if not (seat.token.isascii() and seat.token.isprintable()):
+        raise Misused(f"the token of the seat in {seat.roomId} is damaged; join the room again")
     insecure = context.insecure or seat.extra.get(INSECURE) is True
     base = BaseUrl(seat.baseUrl, insecure=insecure)
     transport: Transport = HttpTransport(base)

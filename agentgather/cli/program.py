@@ -151,12 +151,22 @@ def _plain(error: Exception) -> str:
 
 
 def _open_missing_streams() -> None:
-    """Put the null device where a standard stream is closed, before a file gets its number."""
+    """Put something where a standard stream is closed, before a file gets its number.
+
+    In the place of the output that is a pipe without a reader: what nobody was given does
+    not count as delivered.
+    """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
-            descriptor = os.open(os.devnull, os.O_RDWR)
+            descriptor = _unread_pipe() if number == 1 else os.open(os.devnull, os.O_RDWR)
             if descriptor != number:
                 os.dup2(descriptor, number)
                 os.close(descriptor)
             mode = "r" if number == 0 else "w"
             setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
+def _unread_pipe() -> int:
+    reader, writer = os.pipe()
+    os.close(reader)
+    return writer

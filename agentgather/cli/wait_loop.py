@@ -98,8 +98,17 @@ class WaitLoop:
 
         """
         # Files alone bring no news, so only a server is asked.
-        api = self._context.api_of(self._current_seat(), offline=False)
-        return api.wait(self._since, for_me=self._for_me, hold_seconds=hold_seconds)
+        seat = self._current_seat()
+        api = self._context.api_of(seat, offline=False)
+        try:
+            return api.wait(self._since, for_me=self._for_me, hold_seconds=hold_seconds)
+        except Unreachable as error:
+            if error.may_be_done or not self._context.home.has_room(seat.roomId):
+                raise
+            # Whom the text would send to the host, is the host.
+            raise Unreachable(
+                f"{seat.roomId} is not served; serve it with `agentgather room serve`"
+            ) from None
 
     def move_to(self, since_id: int) -> bool:
         """Remember what was printed. False where that was known already."""

@@ -10,7 +10,7 @@ from typing import Final
 
 from agentgather.storage.files import ensure_directory, replace_file
 from agentgather.storage.home import Home
-from agentgather.storage.stored_room import read_record
+from agentgather.storage.stored_room import DamagedRoom, read_record
 from agentgather.wire.names import is_slug
 from agentgather.wire.records import CurrentRoom, encode_small_file
 
@@ -48,7 +48,7 @@ def read_seat(home: Home, room: str) -> CurrentRoom | None:
     path = _path(home, room)
     if os.path.lexists(path):
         return read_record(path, CurrentRoom.from_plain, "remove it, and join the room again")
-    current = home.read_current()
+    current = _selected(home)
     if current is not None and current.roomId == room:
         return current
     tokens = home.read_tokens(room).tokens
@@ -76,12 +76,20 @@ def seated_rooms(home: Home) -> list[str]:
 
 def _keep_current(home: Home, *, but: str) -> None:
     """Give the selected seat a file of its own before another takes its place."""
-    current = home.read_current()
+    current = _selected(home)
     if current is None or current.roomId == but:
         return
     path = _path(home, current.roomId)
     if not os.path.lexists(path):
         replace_file(path, encode_small_file(current))
+
+
+def _selected(home: Home) -> CurrentRoom | None:
+    """Give the selected seat; None too where its file is damaged, which selecting puts right."""
+    try:
+        return home.read_current()
+    except DamagedRoom:
+        return None
 
 
 def _path(home: Home, room: str) -> Path:

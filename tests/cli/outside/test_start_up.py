@@ -1,0 +1,43 @@
+"""What a command imports is what its user waits for."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.cli.outside.terminal import ROOT, Terminal
+
+HEAVY = ("trio", "quart", "hypercorn", "click", "asyncio", "ssl")
+
+
+def imported(host: Terminal, *arguments: str) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "agentgather", *arguments],
+        env=host.environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert done.returncode == 0, done.stderr
+    names = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+    return [name for name in HEAVY if name in names]
+
+
+def test_the_version_is_said_at_once(host: Terminal) -> None:
+    assert imported(host, "--version") == []
+
+
+@pytest.mark.parametrize(
+    "words", ["send host hi", "messages", "room status", "doctor", "room invite rev"]
+)
+def test_with_a_server_the_command_line_needs_no_server_of_its_own(
+    words: str, host: Terminal
+) -> None:
+    found = imported(host, *words.split())
+    assert [name for name in found if name in ("trio", "quart", "hypercorn", "asyncio")] == []
+
+
+def test_help_imports_no_command(host: Terminal) -> None:
+    found = imported(host, "--help")
+    assert [name for name in found if name in ("trio", "quart", "hypercorn", "asyncio")] == []
