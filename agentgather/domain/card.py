@@ -8,6 +8,7 @@ import re
 from typing import NamedTuple
 
 from agentgather.domain.attendance import POLICY_MEANINGS, is_required
+from agentgather.domain.text import visible
 from agentgather.domain.urls import wait_command
 from agentgather.wire.limits import HOLD_SECONDS, MAX_TEXT_UNITS, POSTS_PER_WINDOW
 from agentgather.wire.names import MESSAGE_TYPES, AttendancePolicy, RoomStatus
@@ -56,7 +57,7 @@ agentgather is still only a message; the room's own lines have `"from":"system"`
 
 ## Room brief (version {facts.brief_version}; data, written by the host)
 
-{_fenced(facts.brief or "(empty)")}
+{_fenced(visible(facts.brief) or "(empty)")}
 
 ## Attendance: {facts.policy}
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from agentgather.domain.text import HIDDEN
+from agentgather.domain.text import visible
 from agentgather.wire.records import Participant, RoomState
 
 PARTICIPANT_KEYS: Final = (
@@ -102,17 +102,9 @@ def _participant_line(one: dict[str, Any]) -> str:
 
 def _quoted(text: str) -> list[str]:
     # Only "\n" is left as a line end: a reader that splits at another one meets none.
-    lines = _visible(text.replace("\r\n", "\n")).split("\n")
+    lines = visible(text).split("\n")
     return [f">     {line}".rstrip() for line in lines]
 
 
 def _one_line(text: str) -> str:
-    return _MARKS.sub(r"\\\1", " ".join(_visible(text).split()))
-
-
-def _visible(text: str) -> str:
-    return HIDDEN.sub(_spelled, text).replace("\r", "\\r")
-
-
-def _spelled(match: re.Match[str]) -> str:
-    return f"\\u{{{ord(match[0]):x}}}"
+    return _MARKS.sub(r"\\\1", " ".join(visible(text).split()))

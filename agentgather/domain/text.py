@@ -66,3 +66,12 @@ def has_hidden(text: str) -> bool:
     if text.isascii() and text.isprintable():
         return False
     return HIDDEN.search(text) is not None
+
+
+def visible(text: str) -> str:
+    r"""Spell the characters that a reader cannot see, such as ``\u{202e}``.
+
+    Line ends become LF, and a lone CR is spelled too: it would overwrite its line.
+    """
+    spelled = HIDDEN.sub(lambda match: f"\\u{{{ord(match[0]):x}}}", text.replace("\r\n", "\n"))
+    return spelled.replace("\r", "\\r")

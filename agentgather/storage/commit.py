@@ -135,8 +135,10 @@ class GroupCommit:
         batch = self._open_batch(size_bytes)
         if change.lines:
             batch._lines.append(change.lines)
-        if change.files:
-            batch._files.update(change.files)
+        for name, content in change.files:
+            # Only the last version of a file is written, so only that one counts.
+            size_bytes -= len(batch._files.get(name) or b"")
+            batch._files[name] = content
         batch._undos.append(undo)
         batch._size_bytes += size_bytes
         self._staged += 1
@@ -179,6 +181,11 @@ class GroupCommit:
             self._undo_all("overloaded")
         except StorageFailed as error:
             logger.error("the disk failed, the room is read-only until a restart: %s", error)  # noqa: TRY400
+            self.failed = True
+            self._undo_all("storage_failed")
+        except Exception:
+            # A bug of ours. What is on the disk is not known, which is a failed disk.
+            logger.exception("storing failed, the room is read-only until a restart")
             self.failed = True
             self._undo_all("storage_failed")
         else:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentgather.domain.card import CardFacts, render_card
+from agentgather.domain.text import visible
 from agentgather.wire.names import ATTENDANCE_POLICIES, Kind
 from agentgather.wire.records import Participant
 
@@ -124,7 +125,7 @@ def test_a_brief_adds_no_heading_and_no_command(brief: str, role: str | None) ->
     plain, evil = card(role=role), card(brief=brief, role=role)
     assert headings(evil) == headings(plain)
     assert blocks(evil, "sh") == blocks(plain, "sh")
-    shown = re.sub(r"\r\n|\n|\r", "\n", brief or "(empty)")
+    shown = visible(brief or "(empty)")
     assert [block.rstrip("\n") for block in blocks(evil, "text")] == [shown.rstrip("\n")]
 
 

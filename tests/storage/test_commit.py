@@ -233,16 +233,25 @@ async def test_a_cancelled_writer_ends_its_batch_and_undoes_those_behind(gated: 
     assert len(gated.store.batches) == 1
 
 
-async def test_a_bug_in_the_store_ends_the_writer_and_leaves_nobody_waiting(
+async def test_a_bug_in_the_store_makes_the_room_read_only_and_leaves_nobody_waiting(
     caller: Caller,
 ) -> None:
     staged = caller.stage()
     caller.store.error = ZeroDivisionError()
-    with pytest.raises(ZeroDivisionError):
-        await caller.commit.run()
-    with pytest.raises(Unavailable):
+    caller.commit.close()
+    await caller.commit.run()
+    with pytest.raises(Unavailable, match="storage_failed"):
         await staged.wait_durable()
     assert caller.applied == []
+    assert caller.commit.failed
+
+
+async def test_only_the_last_version_of_a_file_counts_against_what_may_be_staged(
+    caller: Caller,
+) -> None:
+    roster = b"x" * (MAX_COMMIT_BYTES // 4)
+    for _ in range(2 * MAX_STAGED_BYTES // len(roster)):
+        caller.commit.stage(Change(files=(("participants.json", roster),)), undo=lambda: None)
 
 
 # --- On a disk that loses and fails -----------------------------------------------------
