@@ -106,7 +106,7 @@ def waits(port: int, count: int, rounds: int, pid: int) -> dict[str, float]:
     poll = select.epoll()
     waiters = []
     opened = time.perf_counter()
-    for index in range(count):
+    for _ in range(count):
         connection = connect(port)
         waiters.append(connection)
         poll.register(connection.fileno(), select.EPOLLIN)

@@ -135,5 +135,5 @@ def test_a_file_is_json_for_people_with_a_line_end() -> None:
     [b"", b"{", b"nan", b"\xff", b'"\xed\xa0\x80"', b"\xef\xbb\xbf{}", b"[" * 100_000, b"{}{}"],
 )
 def test_what_is_no_json_is_a_value_error(data: bytes) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r".+"):
         decode_plain(data)
