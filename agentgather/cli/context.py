@@ -13,7 +13,7 @@ from agentgather.cli.base_url import BaseUrl
 from agentgather.cli.failures import Misused, OutputClosed, Refused
 from agentgather.cli.render import has_colour, json_text, one_line, styled
 from agentgather.cli.room_api import RoomApi
-from agentgather.cli.seat_keys import INSECURE
+from agentgather.cli.seat_keys import INSECURE, public_urls
 from agentgather.cli.transports import HostedTransport, HttpTransport, Transport
 from agentgather.domain.text import format_time
 from agentgather.storage.home import Home
@@ -171,6 +171,7 @@ def open_api(context: Context, seat: CurrentRoom, offline: bool) -> RoomApi:
             context.home,
             seat.roomId,
             base,
+            public_urls=public_urls(context.home, seat),
             warn=lambda text: context.say(f"warning: {text}"),
             sleep=context.sleep,
         )

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import trio
 
-from agentgather.cli.base_url import BaseUrl
 from agentgather.cli.http_client import NoAnswer, Reply
 from agentgather.cli.signals import signals_deferred
 from agentgather.cli.transports import Request, headers_of
@@ -16,9 +16,11 @@ from agentgather.storage.home import Home
 
 
 def exchange_through_files(
-    home: Home, room: str, base: BaseUrl, request: Request, warn: Callable[[str], None]
+    home: Home, room: str, served: Served, request: Request, warn: Callable[[str], None]
 ) -> Reply:
-    """Own the room for one request. ``warn`` is told what opening it found.
+    """Own the room for one request, as if it were served at ``served``.
+
+    ``warn`` is told what opening it found.
 
     Raises:
         RoomLocked: another process owns it.
@@ -28,11 +30,11 @@ def exchange_through_files(
     """
     # A request that has begun is finished: what it staged must reach the disk.
     with signals_deferred():
-        return trio.run(_exchange, home, room, base, request, warn)
+        return trio.run(_exchange, home, room, served, request, warn)
 
 
 async def _exchange(
-    home: Home, room: str, base: BaseUrl, request: Request, warn: Callable[[str], None]
+    home: Home, room: str, served: Served, request: Request, warn: Callable[[str], None]
 ) -> Reply:
     sent: list[Any] = []
 
@@ -44,8 +46,8 @@ async def _exchange(
             warn(warning)
         # Nothing is held: whoever waits on files alone waits for nobody.
         live.hub.release()
-        app = build_app(live, Served(base.text))
-        await app(_scope(base, request), _receiver(request.body or b""), send)
+        app = build_app(live, served)
+        await app(_scope(served, request), _receiver(request.body or b""), send)
     if not sent:
         raise NoAnswer("there was no answer")
     start, *rest = sent
@@ -53,8 +55,9 @@ async def _exchange(
     return Reply(start["status"], b"".join(part["body"] for part in rest), retry_after)
 
 
-def _scope(base: BaseUrl, request: Request) -> dict[str, Any]:
-    path, _, query = (base.prefix + request.target).partition("?")
+def _scope(served: Served, request: Request) -> dict[str, Any]:
+    parts = urlsplit(served.base_url)
+    path, _, query = (parts.path + request.target).partition("?")
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.1"},
@@ -65,7 +68,7 @@ def _scope(base: BaseUrl, request: Request) -> dict[str, Any]:
         "raw_path": path.encode(),
         "query_string": query.encode(),
         "root_path": "",
-        "headers": [(k.encode(), v.encode()) for k, v in headers_of(request, base).items()],
+        "headers": [(k.encode(), v.encode()) for k, v in headers_of(request, parts.netloc).items()],
         "client": ("127.0.0.1", 0),
         "server": ("127.0.0.1", 0),
         "state": {},

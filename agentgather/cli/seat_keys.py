@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from agentgather.edge.origins import normalise_base_url
 from agentgather.storage.home import Home
 from agentgather.wire.records import CurrentRoom
 
@@ -17,5 +18,14 @@ def public_urls(home: Home, seat: CurrentRoom) -> tuple[str, ...]:
         return ()
     tunnel = home.read_tunnel(seat.roomId)
     kept: Any = seat.extra.get(PUBLIC_URLS)
-    urls = [url for url in kept if isinstance(url, str)] if isinstance(kept, list) else []
-    return ((tunnel.publicUrl,) if tunnel is not None else ()) + tuple(urls)
+    urls = [tunnel.publicUrl] if tunnel is not None else []
+    urls += kept if isinstance(kept, list) else []
+    return tuple(normal for url in urls if (normal := _normal(url)) is not None)
+
+
+def _normal(url: object) -> str | None:
+    # The files may be edited by hand, and then hold anything.
+    try:
+        return normalise_base_url(str(url))
+    except ValueError:
+        return None

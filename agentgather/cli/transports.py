@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from agentgather.cli.base_url import BaseUrl
 from agentgather.cli.failures import Unreachable
 from agentgather.cli.http_client import NotSent, Reply, exchange
+from agentgather.edge.origins import Served
 from agentgather.storage.home import Home
 from agentgather.storage.lock import RoomLocked, read_holder
 from agentgather.storage.stored_room import LOCK_FILE
@@ -92,6 +93,7 @@ class HostedTransport:
         room: str,
         base: BaseUrl,
         *,
+        public_urls: tuple[str, ...] = (),
         warn: Callable[[str], None],
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -99,6 +101,7 @@ class HostedTransport:
         self._room = room
         self._base = base
         self._server = HttpTransport(base)
+        self._public_urls = public_urls
         self._warn = warn
         self._sleep = sleep
 
@@ -107,7 +110,7 @@ class HostedTransport:
         deadline = time.monotonic() + LOCKED_SECONDS
         while True:
             reply: Reply | None = None
-            problem = "another room or program answers there"
+            problem = ""
             try:
                 reply = self._server(request)
             except NotSent as error:
@@ -117,12 +120,12 @@ class HostedTransport:
             try:
                 return self._through_files(request)
             except RoomLocked:
-                pass
+                # Who answers there is most likely the room's own server after all.
+                if reply is not None:
+                    return reply
             if time.monotonic() >= deadline:
                 break
             self._sleep(_PAUSE_SECONDS)
-        if reply is not None:
-            return reply
         holder = read_holder(self._home.room_path(self._room) / LOCK_FILE)
         who = f"process {holder}" if holder else "another process"
         raise Unreachable(
@@ -134,7 +137,8 @@ class HostedTransport:
         # Here, because Trio and the server cost 300 ms, and are needed only without one.
         from agentgather.cli.room_files import exchange_through_files
 
-        return exchange_through_files(self._home, self._room, self._base, request, self._warn)
+        served = Served(self._base.text, public_urls=self._public_urls)
+        return exchange_through_files(self._home, self._room, served, request, self._warn)
 
 
 def is_foreign(reply: Reply) -> bool:
@@ -147,9 +151,9 @@ def is_foreign(reply: Reply) -> bool:
     return reply.status in (404, 405, 501) and b'"ok"' not in reply.body
 
 
-def headers_of(request: Request, base: BaseUrl) -> Mapping[str, str]:
-    """Give all headers as a server would receive them, names in lower case."""
-    headers = {"host": base.netloc, **{k.lower(): v for k, v in request.headers.items()}}
+def headers_of(request: Request, host: str) -> Mapping[str, str]:
+    """Give all headers as a server at ``host`` would receive them, names in lower case."""
+    headers = {"host": host, **{k.lower(): v for k, v in request.headers.items()}}
     if request.body is not None:
         headers["content-length"] = str(len(request.body))
     return headers

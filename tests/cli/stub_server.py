@@ -49,7 +49,8 @@ class StubServer:
 
 def read_request(connection: socket.socket) -> bytes:
     data = b""
-    while b"\r\n\r\n" not in data:
+    # A TLS client says its hello, and waits.
+    while b"\r\n\r\n" not in data and not data.startswith(b"\x16"):
         chunk = connection.recv(65536)
         if not chunk:
             return data

@@ -135,7 +135,7 @@ def test_a_room_elsewhere_is_exported_over_http(terminal: Terminal) -> None:
     assert document["room"]["id"] == "other"
 
 
-# --- instructions ----------------------------------------------------------------------------
+# --- instructions ---
 @pytest.mark.parametrize("agent", ["codex", "claude", "gemini"])
 def test_the_operating_card_says_who_has_authority(terminal: Terminal, agent: str) -> None:
     card = terminal.run("instructions", "--agent", agent).out
@@ -146,7 +146,7 @@ def test_the_operating_card_says_who_has_authority(terminal: Terminal, agent: st
     assert terminal.run("instructions", "--agent", "nonsense").status == 2
 
 
-# --- doctor ------------------------------------------------------------------------------------
+# --- doctor ---
 def checks(terminal: Terminal, *, status: int) -> dict[str, tuple[str, str]]:
     result = terminal.run("doctor", "--json")
     assert result.status == status, result

@@ -21,7 +21,7 @@ def files(root: Path) -> set[str]:
     return {p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file()}
 
 
-# --- start -----------------------------------------------------------------------------
+# --- start ---
 def test_start_makes_a_room_and_selects_it(terminal: Terminal) -> None:
     result = terminal.run("room", "start", "demo", "--brief", "Goal.", "--json")
     assert result.documents == [
@@ -222,7 +222,7 @@ def test_the_dashboard_shows_no_token_unless_asked(terminal: Terminal) -> None:
     )
 
 
-# --- join ----------------------------------------------------------------------------------
+# --- join ---
 STATUS = {
     "room": "demo", "me": "ada", "is_host": False, "room_status": "open", "brief_version": 1,
     "attendance_policy": "manual-ok", "stale_after_ms": 90_000, "brief_updated_at": "",
