@@ -2,7 +2,10 @@
 
 import h11
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from agentgather.edge.request_body import MalformedBody, RequestBody
 from agentgather.edge.request_head import RequestHead, build_scope, parse_head
 from agentgather.edge.shape import check_partial_head
 from agentgather.wire.errors import Rejected
@@ -264,6 +267,58 @@ def test_a_flood_is_refused_before_it_ends() -> None:
     assert refused_early(head(field_of(8000) * 3)[:-2]) == "headers_too_large"
     assert refused_early(head(field_of(9000))[:-4]) == "headers_too_large"
     assert refused_early(b"GET / HTTP/3.0\r\n") == "http_version_not_supported"
+
+
+PIECES = [
+    *(b"GET", b"POST", b"FOO", b" ", b"/", b"?x", b"*", b" HTTP/1.1", b" HTTP/1.0", b"HTTP/2.0"),
+    *(
+        b"\r\n",
+        b"\r\n",
+        b"\n",
+        b"\r",
+        b"\0",
+        b"\t",
+        b":",
+        b"Host: a",
+        b"Content-Length: 3",
+        b"3, 3",
+    ),
+    *(
+        b"Transfer-Encoding: chunked",
+        b"Connection: close",
+        b"Upgrade: websocket",
+        b"\xff",
+        b"a" * 4100,
+    ),
+]
+
+
+@given(st.lists(st.sampled_from(PIECES) | st.binary(max_size=4), max_size=30).map(b"".join))
+def test_whatever_comes_is_a_request_or_a_refusal(data: bytes) -> None:
+    try:
+        check_partial_head(data.partition(b"\r\n\r\n")[0])
+        read = parse(data.partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
+        build_scope(read, None, None)
+    except Rejected:
+        return
+    assert read.http_version in ("1.0", "1.1")
+
+
+@given(
+    st.lists(st.sampled_from([b"3\r\n", b"abc", b"0\r\n", b"\r\n", b";x", b"X: y"]) | st.binary())
+)
+def test_whatever_comes_as_chunks_is_a_body_or_a_refusal(parts: list[bytes]) -> None:
+    parser = h11.Connection(h11.SERVER)
+    parse_head(head(b"Transfer-Encoding: chunked\r\n", b"POST / HTTP/1.1"), parser)
+    body = RequestBody(parser)
+    try:
+        for part in parts:
+            body.take(part)
+            if body.is_whole:
+                assert isinstance(body.behind, bytes)
+                break
+    except MalformedBody:
+        return
 
 
 # --- WebSocket handshakes -------------------------------------------------------------
