@@ -82,8 +82,8 @@ def program(context: Context, insecure: bool) -> None:
 def run_process(arguments: list[str]) -> int:
     """Run a command with this process's streams and home, and give the exit status."""
     _open_missing_streams()
-    raise_on_signals()
     try:
+        raise_on_signals()
         status = run_command(arguments, Context.of_process())
     except EndedBySignal as error:
         status = 128 + error.number

@@ -115,7 +115,7 @@ class HostedTransport:
                 reply = self._server(request)
             except NotSent as error:
                 problem = str(error)
-            if reply is not None and not is_foreign(reply):
+            if reply is not None and not is_foreign(request, reply):
                 return reply
             try:
                 return self._through_files(request)
@@ -141,14 +141,17 @@ class HostedTransport:
         return exchange_through_files(self._home, self._room, served, request, self._warn)
 
 
-def is_foreign(reply: Reply) -> bool:
+def is_foreign(request: Request, reply: Reply) -> bool:
     """Say whether an answer may come from another room or program on the same port.
 
     None of these did what was asked, so it may be asked elsewhere.
     """
-    if reply.status == 403:
-        return b'"forbidden"' in reply.body or b'"insecure_remote"' in reply.body
-    return reply.status in (404, 405, 501) and b'"ok"' not in reply.body
+    if reply.status == 200 and request.target == "/card":
+        return not reply.body.startswith(b"# ")
+    if not reply.body.startswith(b"{") or b'"ok"' not in reply.body:
+        return True
+    refused = reply.status == 403
+    return refused and (b'"forbidden"' in reply.body or b'"insecure_remote"' in reply.body)
 
 
 def headers_of(request: Request, host: str) -> Mapping[str, str]:

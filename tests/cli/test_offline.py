@@ -128,6 +128,11 @@ def test_a_room_elsewhere_has_no_files_here(terminal: Terminal) -> None:
         ("403 Forbidden", b'{"ok":false,"error":"insecure_remote","message":"x"}'),
         ("404 Not Found", b"<html>"),
         ("501 Unsupported method", b"<html>"),
+        ("401 Unauthorized", b""),
+        ("200 OK", b"<!doctype html>"),
+        ("200 OK", b'{"status":"up"}'),
+        ("302 Found", b""),
+        ("502 Bad Gateway", b"<html>"),
     ],
 )
 def test_another_room_or_program_on_the_port_is_not_this_one(
@@ -136,6 +141,8 @@ def test_another_room_or_program_on_the_port_is_not_this_one(
     with stub_server(says(status, body)) as server:
         move(terminal, server.url)
         assert terminal.run("send", "host", "hi").status == 0
+        terminal.run("room", "invite", "rev")
+        assert terminal.run("room", "invite-card", "rev").out.startswith("# Attend Card: rev")
     assert len(log(terminal)) == 1
 
 

@@ -40,9 +40,11 @@ def watch(context: Context, since: int | None, for_me: bool) -> None:
 --max-turns deliveries were printed. A host that is away, a lost connection and a sleeping
 laptop are waited out. What was printed is remembered as read.
 
-The last line says why it ended: `ended: …`, with --json `{"ended": CODE}`, where CODE is
+The last line says why it ended: `ended: REASON`, with --json `{"ended": CODE}`, where CODE is
 room_closed, max_turns, participant_removed, forbidden, unauthorized, invite_expired, SIGINT,
-SIGTERM or SIGHUP. With --json each line before it is one message.
+SIGTERM or SIGHUP. With --json each line before it is one message. Exit status: 0 where the
+room closed or the turns are over, 1 where the seat or its token ended, 128 and the signal's
+number after a signal.
 
 \b
   agentgather attend                 stay until the room closes

@@ -33,7 +33,7 @@ def view(context: Context) -> None:
     help="Set the attendance policy.\n\n\b\n"
     + "\n".join(f"  {name:18} {POLICY_MEANINGS[name]}" for name in POLICY_MEANINGS),
 )
-@click.argument("policy", type=click.Choice(ATTENDANCE_POLICIES))
+@click.argument("policy", type=click.Choice(ATTENDANCE_POLICIES), metavar="POLICY")
 @json_option
 @click.pass_obj
 def set_(context: Context, policy: str) -> None:
