@@ -20,7 +20,7 @@ import trio
 from agentgather.cli.context import Context
 from agentgather.cli.failures import Misused, Refused, Unreachable
 from agentgather.cli.seat_keys import INSECURE, PUBLIC_URLS
-from agentgather.cli.signals import heeded
+from agentgather.cli.signals import heeded, signals_deferred
 from agentgather.edge.origins import LOOPBACK_NAMES, Served, normalise_base_url, parse_authority
 from agentgather.edge.serve import open_listener
 from agentgather.server.service import open_live_room, serve_room
@@ -70,7 +70,9 @@ def serve_seat(
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     sockets = _listen(serving)
     try:
-        trio.run(_serve, context, seat, serving, urls, sockets, ready)
+        # An exception out of a signal's handler would break Trio while it starts.
+        with signals_deferred() as came:
+            trio.run(_serve, context, seat, serving, urls, sockets, ready, came)
     except RoomLocked:
         raise Unreachable(locked(context.home, seat.roomId)) from None
     finally:
@@ -92,12 +94,15 @@ async def _serve(
     urls: tuple[str, ...],
     sockets: list[socket.socket],
     ready: Callable[[str], None],
+    came: list[int],
 ) -> None:
     base_url = _base_url(serving.host, sockets)
     served = Served(base_url, public_urls=urls, allow_remote=serving.allow_remote)
     stop = trio.Event()
     # Outermost, so that a signal while a long log is read waits for its end.
     with trio.open_signal_receiver(*heeded()) as signals:
+        if came:
+            return
         async with open_live_room(
             context.home, seat.roomId, max_messages=serving.max_messages
         ) as live:

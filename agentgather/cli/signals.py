@@ -37,8 +37,11 @@ def raise_on_signals() -> None:
 
 
 @contextmanager
-def signals_deferred() -> Iterator[None]:
-    """Raise what comes during the block after it: the code inside must not be cut."""
+def signals_deferred() -> Iterator[list[int]]:
+    """Raise what comes during the block after it: the code inside must not be cut.
+
+    Gives the list that what has come is noted in, for a block that can end early.
+    """
     came: list[int] = []
 
     def note(number: int, _frame: Any) -> None:
@@ -48,7 +51,7 @@ def signals_deferred() -> Iterator[None]:
 
     before = {number: signal.signal(number, note) for number in heeded()}
     try:
-        yield
+        yield came
     finally:
         for number, handler in before.items():
             # None stands for a handler that was not set from Python.

@@ -58,7 +58,10 @@ def served(home: Path) -> Iterator[tuple[int, subprocess.Popen[bytes], float]]:
     try:
         while True:
             try:
-                connect(port).close()
+                with connect(port) as connection:
+                    # It listens before it has read the log, and answers afterwards.
+                    connection.sendall(get_request("/healthz", 0))
+                    connection.recv(1 << 16)
                 break
             except ConnectionRefusedError:
                 if server.poll() is not None:
