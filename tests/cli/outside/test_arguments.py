@@ -1,6 +1,7 @@
 """How a command line is read, and that what makes no sense is refused before anything is done."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -31,28 +32,30 @@ EVERY_COMMAND = [
 
 def test_help_is_there_in_two_spellings(terminal: Terminal) -> None:
     for words in ([], ["room"], ["room", "brief"], ["send"]):
-        long, short = terminal.run(*words, "--help"), terminal.run(*words, "-h")
+        long, short = terminal.try_(*words, "--help").out, terminal.try_(*words, "-h").out
         assert long == short
         assert "Usage: " + " ".join(["agentgather", *words]) in long
     assert not terminal.home.exists()
 
 
 @pytest.mark.parametrize("command", EVERY_COMMAND)
-def test_every_command_has_help_and_knows_json(command: str, terminal: Terminal) -> None:
-    text = terminal.run(*command.split(), "-h")
-    assert "--json" in text
-    assert not terminal.home.exists()
+def test_every_command_has_help_and_knows_json(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert Terminal(tmp_path / "home").here(*command.split(), "-h").status == 0
+    assert "--json" in capsys.readouterr().out
+    assert not (tmp_path / "home").exists()
 
 
 def test_the_version_is_said(terminal: Terminal) -> None:
-    assert terminal.run("--version").startswith("agentgather 0.")
+    assert terminal.try_("--version").out.startswith("agentgather 0.")
 
 
 @pytest.mark.parametrize("words", [[], ["room"], ["room", "brief"]])
 def test_a_group_without_a_command_shows_its_help_and_is_misused(
     words: list[str], terminal: Terminal
 ) -> None:
-    done = terminal.try_(*words)
+    done = terminal.here(*words)
     assert (done.status, done.out) == (2, "")
     assert "Commands:\n" in done.err
 
@@ -107,28 +110,30 @@ def test_a_group_without_a_command_shows_its_help_and_is_misused(
         "room join demo --alias rev --token-file /nonexistent",
     ],
 )
-def test_nonsense_is_misuse_and_leaves_nothing_on_the_disk(words: str, terminal: Terminal) -> None:
-    terminal.fails(2, *words.split())
-    assert not terminal.home.exists()
+def test_nonsense_is_misuse_and_leaves_nothing_on_the_disk(words: str, tmp_path: Path) -> None:
+    misused(tmp_path / "home", *words.split())
+
+
+def misused(home: Path, *words: str) -> None:
+    """Run a command, and see that it was refused before it did anything."""
+    Terminal(home).fails(2, *words)
+    assert not home.exists()
 
 
 @pytest.mark.parametrize(
     "name", ["..", ".", "a/b", "a\\b", "%2e%2e", "CON", "room\n", "", "-x", "a" * 65, "о", " a"]
 )
 @pytest.mark.parametrize("command", ["start", "use", "join"])
-def test_what_is_no_name_of_a_room_makes_no_file(
-    name: str, command: str, terminal: Terminal
-) -> None:
-    terminal.fails(2, "room", command, "--", name)
-    assert not terminal.home.exists()
+def test_what_is_no_name_of_a_room_makes_no_file(name: str, command: str, tmp_path: Path) -> None:
+    misused(tmp_path / "home", "room", command, "--", name)
 
 
 @pytest.mark.parametrize(
     "alias",
     ["Operator", "оperator", "ｏperator", "operator\u200b", "operator ", "operator\n", "a" * 65],
 )
-def test_what_is_no_alias_is_invited_by_nobody(alias: str, terminal: Terminal) -> None:
-    terminal.fails(2, "room", "invite", "--", alias)
+def test_what_is_no_alias_is_invited_by_nobody(alias: str, tmp_path: Path) -> None:
+    misused(tmp_path / "home", "room", "invite", "--", alias)
 
 
 def test_arguments_that_are_not_utf_8_are_refused(unserved: Terminal) -> None:

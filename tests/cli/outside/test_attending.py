@@ -127,8 +127,8 @@ def test_a_seat_that_is_gone_ends_it(
     assert done.status == 1
     last = json.loads(done.out.splitlines()[-1])
     assert last["ended"] in (code, "participant_removed", "forbidden", "unauthorized")
-    assert rev.try_("attend").out.startswith("ended: ")
-    assert rev.try_("attend").status == 1
+    assert rev.here("attend").out.startswith("ended: ")
+    assert rev.here("attend").status == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -239,7 +239,7 @@ def test_a_watch_is_one_wait(unserved: Terminal, served: Served) -> None:
     assert [line.rpartition(": ")[2] for line in done.out.splitlines()] == ["@host two"]
     unserved.run("room", "close")
     unserved.run("read")
-    assert unserved.try_("watch").status == 0
+    assert unserved.here("watch").status == 0
 
 
 def test_a_watch_of_an_empty_hold_says_so(guest: Terminal, stub: StubServer) -> None:

@@ -196,7 +196,7 @@ def test_a_token_of_another_seat_is_not_taken(
     other = open_terminal("other")
     url = ["--url", host.seat()["baseUrl"], "--token", "-"]
     for words in (["demo", "--alias", "ada"], ["nemo", "--alias", "bob"]):
-        done = other.try_("room", "join", *words, *url, stdin=token.encode())
+        done = other.here("room", "join", *words, *url, stdin=token.encode())
         assert done.status in (1, 2)
         assert "bob in demo" in done.err
         assert token not in done.err

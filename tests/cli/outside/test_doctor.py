@@ -9,8 +9,8 @@ from tests.cli.outside.terminal import Done, Terminal
 
 def checked(terminal: Terminal) -> tuple[Done, dict[str, str]]:
     """Run it both ways, and give the worst result for each name."""
-    text = terminal.try_("doctor")
-    done = terminal.try_("doctor", "--json")
+    text = terminal.here("doctor")
+    done = terminal.here("doctor", "--json")
     assert done.status == text.status
     document = json.loads(done.out)
     assert document["ok"] == (done.status == 0)

@@ -37,7 +37,7 @@ def test_a_home_may_have_any_name(name: str, open_terminal: Callable[[str], Term
     terminal.run("send", "host", "hi")
     served = terminal.serve()
     terminal.run("send", "host", "two")
-    assert terminal.try_("doctor").status == 0
+    assert terminal.here("doctor").status == 0
     served.stop()
     assert texts(terminal.log()) == ["@host hi", "@host two"]
 
@@ -112,7 +112,7 @@ def test_a_damaged_seat_is_no_bug(guest: Terminal) -> None:
     ):
         (guest.home / "current-room.json").write_text(json.dumps(seat | wrong))
         for words in (["send", "host", "hi"], ["room", "status"], ["attend"]):
-            done = guest.try_(*words)
+            done = guest.here(*words)
             assert done.status in (1, 2), (wrong, words, done)
             assert done.err.count("\n") == 1
 
@@ -212,7 +212,7 @@ def test_a_second_seat_in_one_room_does_not_lose_the_hosts(
 ) -> None:
     invited = unserved.json("room", "invite", "rev")
     hosts = unserved.seat()["token"]
-    done = unserved.try_(
+    done = unserved.here(
         *("room", "join", "demo", "--alias", "rev", "--url", "http://127.0.0.1:1"),
         *("--token", "-"),
         stdin=invited["token"].encode(),

@@ -54,7 +54,7 @@ def test_an_empty_text_and_two_texts_are_misuse(words: list[str], host: Terminal
 
 def test_a_text_over_the_limit_is_refused(host: Terminal) -> None:
     before = len(host.log())
-    done = host.try_("send", "host", "-", stdin=b"x" * 24_000)
+    done = host.here("send", "host", "-", stdin=b"x" * 24_000)
     assert done.status in (1, 2), done
     assert done.out == ""
     assert len(host.log()) == before

@@ -140,7 +140,7 @@ def test_not_now_is_an_exit_code_of_its_own(guest: Terminal, stub: StubServer) -
     assert "17 s" in err
     assert len(stub.requests) == 1
     stub.answers = [refusal("503 Service Unavailable", "overloaded", "retry-after: 2\r\n")]
-    assert guest.try_("messages").status == 75
+    assert guest.here("messages").status == 75
 
 
 def test_what_a_server_says_cannot_act_on_the_terminal(guest: Terminal, stub: StubServer) -> None:
@@ -189,7 +189,7 @@ def test_a_roster_from_a_hostile_server_cannot_act_on_the_terminal(
         ("room close", {"ok": True, "room_status": evil}),
     ):
         stub.answers = [json_answer(answer)]
-        done = guest.try_(*command.split())
+        done = guest.here(*command.split())
         for character in "\x1b\u202e":
             assert character not in done.out, command
             assert character not in done.err, command
