@@ -110,11 +110,12 @@ class HostedTransport:
         deadline = time.monotonic() + LOCKED_SECONDS
         while True:
             reply: Reply | None = None
-            problem = ""
-            try:
-                reply = self._server(request)
-            except NotSent as error:
-                problem = str(error)
+            problem = "nothing that owns the room listens there"
+            if self._may_be_served():
+                try:
+                    reply = self._server(request)
+                except NotSent as error:
+                    problem = str(error)
             if reply is not None and not is_foreign(request, reply):
                 return reply
             try:
@@ -132,6 +133,15 @@ class HostedTransport:
             f"{who} serves {self._room}, but not at {self._base.text} ({problem}); "
             f"start that server again, or see `agentgather doctor`"
         )
+
+    def _may_be_served(self) -> bool:
+        """Say whether some process owns the room, as its server does.
+
+        If none does, whatever listens on its port is not to see the host's token. A room
+        without a lock file is one that only the older program has served.
+        """
+        path = self._home.room_path(self._room) / LOCK_FILE
+        return not path.exists() or read_holder(path) is not None
 
     def _through_files(self, request: Request) -> Reply:
         # Here, because Trio and the server cost 300 ms, and are needed only without one.

@@ -96,8 +96,9 @@ def _participant_line(one: dict[str, Any]) -> str:
         facts.append(one["role"])
     if "removed_at" in one:
         facts.append(f"removed {_one_line(one['removed_at'])}")
-    name = f" “{_one_line(one['display_name'])}”" if "display_name" in one else ""
-    return f"- {_one_line(one['alias'])}{name}: {', '.join(facts)}"
+    # The name comes last, because it may read like anything.
+    name = f" · “{_one_line(one['display_name'])}”" if "display_name" in one else ""
+    return f"- {_one_line(one['alias'])}: {', '.join(facts)}{name}"
 
 
 def _quoted(text: str) -> list[str]:

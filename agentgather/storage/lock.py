@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,6 +12,9 @@ from typing import Final
 from agentgather.storage.files import UnsafeFile, open_regular
 
 _MAX_PID_BYTES: Final = 20
+# `read_holder` shares the lock for microseconds; a machine under load makes more of them.
+_LOOKS: Final = 6
+_LOOK_SECONDS: Final = 0.01
 _CANNOT_LOCK: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
 
 
@@ -20,7 +24,7 @@ class RoomLocked(Exception):
 
 @contextmanager
 def open_lock(path: Path) -> Iterator[None]:
-    """Own a room for the length of the block. Never waits.
+    """Own a room for the length of the block. Waits no longer than somebody looks at the lock.
 
     The file stays when the lock goes: removing it would let two processes lock two files
     of one name. The holder's process id in it is for people; nobody decides by it.
@@ -33,7 +37,14 @@ def open_lock(path: Path) -> Iterator[None]:
     """
     descriptor = open_regular(path, os.O_RDWR | os.O_CREAT)
     try:
-        _take(path, descriptor, fcntl.LOCK_EX)
+        for attempt in range(_LOOKS):
+            try:
+                _take(path, descriptor, fcntl.LOCK_EX)
+                break
+            except RoomLocked:
+                if attempt == _LOOKS - 1:
+                    raise
+                time.sleep(_LOOK_SECONDS)
         # A full disk is no reason not to own the room.
         with suppress(OSError):
             os.ftruncate(descriptor, 0)
@@ -50,8 +61,7 @@ def open_lock(path: Path) -> Iterator[None]:
 def read_holder(path: Path) -> int | None:
     """Give the process id that owns a room; 0 if unknown, None if nobody does. For ``doctor``.
 
-    Asks by trying to share the lock for a moment, so a server that starts in this moment
-    is told that the room is locked.
+    Asks by sharing the lock for a moment, which :func:`open_lock` waits out.
 
     Raises:
         UnsafeFile: the path holds no regular file of ours.
