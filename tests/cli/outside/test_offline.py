@@ -1,5 +1,7 @@
 """Without a server a command takes the room's lock, and the same rules hold."""
 
+import json
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -95,6 +97,18 @@ def test_while_another_process_has_the_lock_nothing_is_written(
     err = unserved.fails(69, "up", "demo", "--port", "0")
     assert str(holder.pid) in err
     assert unserved.files() == before
+
+
+def test_a_stranger_on_the_port_of_a_server_that_is_gone_sees_no_token(unserved: Terminal) -> None:
+    unserved.run("send", "host", "once, so that the room has had an owner")
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        stranger.setblocking(False)
+        seat = unserved.seat() | {"baseUrl": f"http://127.0.0.1:{stranger.getsockname()[1]}"}
+        (unserved.home / "current-room.json").write_text(json.dumps(seat))
+        unserved.run("send", "host", "hi")
+        with pytest.raises(BlockingIOError):
+            stranger.accept()
+    assert texts(unserved.log())[-1] == "@host hi"
 
 
 def test_many_commands_at_once_all_get_their_turn(unserved: Terminal) -> None:
