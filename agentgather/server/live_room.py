@@ -184,17 +184,17 @@ class LiveRoom:
         self._limit(self._joins, participant.alias, now)
         self._joins.record(participant.alias, now.monotonic)
         self.presence.seen(participant.alias, now, attention="attending")
-        staged = None
+        notice = None
+        if not self.room.here.get(participant.alias, False) and self.room.takes_notices:
+            notice = self.room.system_line(joined_line(participant.alias), now)
         if not participant.joinedAt or participant.claimed_at is None:
             seat = msgspec.structs.replace(
                 participant,
                 joinedAt=participant.joinedAt or now.text(),
                 claimed_at=participant.claimed_at or now.text(),
             )
-            staged = self._put(seat)
-        if not self.room.here.get(participant.alias, False) and self.room.takes_notices:
-            staged = self._stage_text(joined_line(participant.alias), now)
-        return staged
+            return self._put(seat, line=notice)
+        return self._stage_line(notice) if notice is not None else None
 
     def leave(self, participant: Participant, now: Moment) -> Staged | None:
         """Leave a seat; the token stays valid. One line per presence."""
@@ -336,11 +336,10 @@ class LiveRoom:
         self._limit(self._writes, host.alias, now)
         seat = self.room.roster.decide_remove(alias, now)
         self._writes.record(host.alias, now.monotonic)
-        staged = self._put(seat)
-        # Before the line, which a disk that is far behind may refuse.
+        # A closed room's log has ended; the seat ends all the same.
+        line = None if self.room.is_closed else self.room.system_line(f"{alias} removed", now)
+        staged = self._put(seat, line=line)
         self.hub.kick(alias)
-        if not self.room.is_closed:
-            staged = self._stage_text(f"{alias} removed", now)
         return seat, staged
 
     def check_write(self, seat: Participant, now: Moment) -> None:
@@ -365,8 +364,13 @@ class LiveRoom:
         claimed = msgspec.structs.replace(participant, claimed_at=now.text())
         return self._put(claimed)
 
-    def _put(self, seat: Participant, token: str | None = None) -> Staged:
-        """Store a seat, and its raw token as long as nobody has used it."""
+    def _put(
+        self, seat: Participant, token: str | None = None, *, line: Message | None = None
+    ) -> Staged:
+        """Store a seat, and its raw token as long as nobody has used it.
+
+        A ``line`` that tells of it is stored with it: both or neither.
+        """
         roster, tokens = self.room.roster, self.tokens.tokens
         seat.lastSeenAt = self.presence.last_seen_text(seat)
         seat.attention = self.presence.attention(seat.alias)
@@ -381,6 +385,8 @@ class LiveRoom:
             roster.take_back(seat.alias, before)
             _keep(tokens, seat.alias, token_before)
 
+        if line is not None:
+            return self._stage_line(line, tuple(files), undo)
         return self._stage(Change(files=tuple(files)), 0, undo)
 
     def _stage_state(

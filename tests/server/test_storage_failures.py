@@ -231,7 +231,7 @@ async def test_after_a_restart_a_room_whose_disk_failed_is_as_its_files_say(home
         assert json.loads((table.folder / "room.json").read_bytes())["brief_version"] == 1
 
 
-async def test_a_removal_that_can_only_half_be_stored_ends_held_waits_too(table: Table) -> None:
+async def test_a_removal_is_stored_with_its_line_or_not_at_all(table: Table) -> None:
     await table.rev.get("/wait?hold=0")
     await table.settled()  # the seat was taken, and that is stored without anybody waiting
     store = put_store(table)
@@ -239,12 +239,15 @@ async def test_a_removal_that_can_only_half_be_stored_ends_held_waits_too(table:
     async with table.rev.open("GET", "/wait") as held:
         with shut(store):
             await table.settled_but_for_the_disk()
-            while live.commit._staged < MAX_STAGED - 1:
+            while live.commit._staged < MAX_STAGED:
                 live._stage_text("x joined", live.clock())
-            # There is room for the seat, and none for the line.
             reply = await table.host.post("/participants/rev/remove")
             assert reply.outcome == (503, "overloaded")
-            await table.settled_but_for_the_disk()
-            assert held.reply().json()["participant_status"] == "removed"
+            seat = live.room.roster.get("rev")
+            assert seat is not None
+            assert seat.removed_at is None
         await table.settled()
+        assert held.reply().json()["messages"]  # the lines that filled the queue
+    assert (await table.rev.get("/messages?limit=1")).status == 200
+    assert (await table.host.post("/participants/rev/remove")).status == 200
     assert (await table.rev.get("/messages")).outcome == (410, "participant_removed")
