@@ -12,7 +12,8 @@ import msgspec
 from agentgather.cli.answers import Document, document_of, failure_of, with_messages
 from agentgather.cli.failures import Unreachable
 from agentgather.cli.http_client import NoAnswer, NotSent, Reply
-from agentgather.cli.transports import Request, Transport
+from agentgather.cli.request import Request
+from agentgather.cli.transports import Transport
 from agentgather.wire.api import (
     BriefAnswer,
     CloseAnswer,

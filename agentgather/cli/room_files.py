@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 import trio
 
 from agentgather.cli.http_client import NoAnswer, Reply
+from agentgather.cli.request import Request, headers_of
 from agentgather.cli.signals import signals_deferred
-from agentgather.cli.transports import Request, headers_of
 from agentgather.edge.origins import Served
 from agentgather.server.app import build_app
 from agentgather.server.service import open_live_room

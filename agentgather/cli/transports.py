@@ -6,52 +6,22 @@ same writer, the same answer. A server that holds the lock keeps it from this pr
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from agentgather.cli.base_url import BaseUrl
 from agentgather.cli.failures import Unreachable
 from agentgather.cli.http_client import NotSent, Reply, exchange
+from agentgather.cli.request import Request
 from agentgather.edge.origins import Served
 from agentgather.storage.home import Home
 from agentgather.storage.lock import RoomLocked, read_holder
 from agentgather.storage.stored_room import LOCK_FILE
 
-MAX_ANSWER_BYTES: Final = 1024 * 1024
-MAX_LONG_ANSWER_BYTES: Final = 8 * 1024 * 1024
-"""A roster of 10,000 seats is 4 MB; an older server gives the whole log as one page."""
 LOCKED_SECONDS: Final = 2
 """How long a locked room is asked again: a server may be starting, or another command is
 in the middle of its one request."""
 _PAUSE_SECONDS: Final = 0.1
-
-
-class Request:
-    """One request to a room. ``host`` names another place than the base URL in ``Host``."""
-
-    def __init__(
-        self,
-        method: str,
-        target: str,
-        token: str,
-        body: bytes | None = None,
-        *,
-        host: str | None = None,
-    ) -> None:
-        self.method = method
-        self.target = target
-        self.body = body
-        self.headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
-        if body is not None:
-            self.headers["Content-Type"] = "application/json"
-        if host is not None:
-            self.headers["Host"] = host
-
-    @property
-    def max_answer_bytes(self) -> int:
-        """How long an answer may be."""
-        is_long = self.target.startswith(("/status", "/messages"))
-        return MAX_LONG_ANSWER_BYTES if is_long else MAX_ANSWER_BYTES
 
 
 class Transport(Protocol):
@@ -162,11 +132,3 @@ def is_foreign(request: Request, reply: Reply) -> bool:
         return True
     refused = reply.status == 403
     return refused and (b'"forbidden"' in reply.body or b'"insecure_remote"' in reply.body)
-
-
-def headers_of(request: Request, host: str) -> Mapping[str, str]:
-    """Give all headers as a server at ``host`` would receive them, names in lower case."""
-    headers = {"host": host, **{k.lower(): v for k, v in request.headers.items()}}
-    if request.body is not None:
-        headers["content-length"] = str(len(request.body))
-    return headers

@@ -11,8 +11,8 @@ import msgspec
 from agentgather.cli.context import Context, open_api
 from agentgather.cli.http_client import Reply
 from agentgather.cli.program import run_command
+from agentgather.cli.request import Request
 from agentgather.cli.room_api import RoomApi
-from agentgather.cli.transports import Request
 from agentgather.storage.home import Home
 from agentgather.storage.seats import write_seat
 from agentgather.wire.records import CurrentRoom

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from agentgather.cli.http_client import NoAnswer, NotSent, Reply
+from agentgather.cli.request import Request
 from agentgather.cli.signals import EndedBySignal
-from agentgather.cli.transports import Request
 from tests.cli.terminal import FakeRoom, Terminal, message, ok, refused, waited
 
 TIME = "2027-01-15T08:00:00.000Z"
