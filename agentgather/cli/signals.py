@@ -23,11 +23,15 @@ class EndedBySignal(BaseException):
 
 
 def heeded() -> tuple[int, ...]:
-    """Give the signals that end this process: one that the parent ignores stays ignored.
+    """Give the signals that end this process.
 
-    ``nohup`` ignores SIGHUP so, and a shell SIGINT for what it starts in the background.
+    A SIGHUP that the parent ignores stays ignored: that is what ``nohup`` asks for. A SIGINT
+    does not: a script's shell ignores it for all that it starts in the background, and who
+    sends one by name means it.
     """
-    return tuple(n for n in ENDING if signal.getsignal(n) is not signal.SIG_IGN)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        return (signal.SIGINT, signal.SIGTERM)
+    return ENDING
 
 
 def raise_on_signals() -> None:
