@@ -98,7 +98,8 @@ class RoomApp:
             token, by_link = _token(headers, parameters, route)
             seat = self._seat(token, scope)
             check_access(route, seat)
-            parameters = parse_query(scope["query_string"])
+            if route.access is not Access.CARD:
+                parameters = parse_query(scope["query_string"])
         body = b""
         if method == "POST":
             body = await read_body(headers, receive)
