@@ -36,7 +36,9 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ("GET", "/healthz"): Operation("Say that the server answers.", {200: api.OkAnswer}),
     ("GET", "/"): Operation("The page. It holds no room data.", {200: _HTML}),
     ("GET", "/assets/{name}"): Operation("A file of the page.", {200: "*/*"}),
-    ("GET", "/brief"): Operation("The brief.", {200: api.BriefAnswer}),
+    ("GET", "/brief"): Operation(
+        "The brief.", {200: api.BriefAnswer}, query=("render",), codes=("invalid_render",)
+    ),
     ("POST", "/brief"): Operation(
         "Replace the brief.",
         {200: api.BriefAnswer},
@@ -62,8 +64,8 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ("GET", "/card"): Operation(
         "The caller's Attend Card.",
         {200: _TEXT},
-        query=("participant", "token"),
-        codes=("participant_mismatch", "invite_used"),
+        query=("participant", "token", "base"),
+        codes=("participant_mismatch", "invalid_base", "invite_used"),
     ),
     ("POST", "/join"): Operation("Take the seat up.", {200: api.JoinAnswer}, codes=_STAYS_OPEN),
     ("POST", "/leave"): Operation(
@@ -72,8 +74,29 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ("GET", "/messages"): Operation(
         "One page of the log.",
         {200: api.PageForward},
-        query=("since_id", "before_id", "limit"),
-        codes=("invalid_since_id", "invalid_before_id", "invalid_limit", "conflicting_cursor"),
+        query=("since_id", "before_id", "limit", "render"),
+        codes=(
+            "invalid_since_id",
+            "invalid_before_id",
+            "invalid_limit",
+            "conflicting_cursor",
+            "invalid_render",
+        ),
+    ),
+    ("POST", "/preview"): Operation(
+        "Show a text as it would look.",
+        {200: api.PreviewAnswer},
+        body=api.PreviewDraft,
+        codes=("rate_limited", "invalid_message", "message_too_large"),
+    ),
+    ("GET", "/activity"): Operation(
+        "The room over time, for a picture of it.", {200: api.ActivityAnswer}
+    ),
+    ("GET", "/export"): Operation(
+        "The whole room as a file, streamed.",
+        {200: _TEXT},
+        query=("format",),
+        codes=("invalid_format",),
     ),
     ("POST", "/messages"): Operation(
         "Post a message. 200 if this sender posted it before under the same key.",
@@ -107,11 +130,12 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
     ("GET", "/events"): Operation(
         "The log as server-sent events.",
         {200: _STREAM},
-        query=("participant", "since_id", "for", "Last-Event-ID"),
+        query=("participant", "since_id", "for", "render", "Last-Event-ID"),
         codes=(
             "participant_mismatch",
             "invalid_since_id",
             "invalid_for",
+            "invalid_render",
             "wait_limit",
             "overloaded",
         ),
@@ -176,6 +200,9 @@ _PARAMETERS: Final[dict[str, tuple[str, dict[str, Any]]]] = {
         {"type": "integer", "minimum": 1, "default": MAX_PAGE_MESSAGES},
     ),
     "for": ("Wake only for what concerns the caller.", {"const": "me"}),
+    "render": ("Give texts as safe HTML too; see rendered.md.", {"const": "html"}),
+    "base": ("Name the room's public base URL, if it has one.", {"const": "public"}),
+    "format": ("Markdown or JSON.", {"enum": ["md", "json"], "default": "md"}),
     "hold": (
         "The longest to wait, in seconds.",
         {"type": "integer", "minimum": 0, "maximum": HOLD_SECONDS, "default": HOLD_SECONDS},

@@ -6,7 +6,8 @@ from typing import Any, Final, TextIO
 
 import msgspec
 
-from agentgather.domain.text import HIDDEN, parse_time
+from agentgather.domain.text import parse_time
+from agentgather.wire.text import HIDDEN
 
 _STYLES: Final = {"bold": "1", "faint": "2", "red": "31", "green": "32", "yellow": "33"}
 _NOT_ASCII: Final = re.compile(r"[^\x00-\x7f]")

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from agentgather.domain.spans import Spans
 from agentgather.domain.text import Moment, parse_time
 from agentgather.wire.api import PublicParticipant
 from agentgather.wire.limits import STALE_AFTER_MS
@@ -29,6 +30,7 @@ class Presence:
         self._attention = {p.alias: p.attention for p in participants}
         self._seen: dict[str, Moment] = {}
         self._held: dict[str, int] = {}
+        self.spans = Spans()
         for participant in participants:
             seen_ms = parse_time(participant.lastSeenAt)
             if seen_ms is not None:
@@ -45,8 +47,10 @@ class Presence:
         if attention is not None:
             self._attention[alias] = attention
 
-    def hold(self, alias: str) -> None:
+    def hold(self, alias: str, moment: Moment) -> None:
         """Count one more held wait or stream."""
+        if alias not in self._held:
+            self.spans.begin(alias, moment)
         self._held[alias] = self._held.get(alias, 0) + 1
 
     def release(self, alias: str, moment: Moment) -> None:
@@ -54,6 +58,7 @@ class Presence:
         self._held[alias] -= 1
         if not self._held[alias]:
             del self._held[alias]
+            self.spans.end(alias, moment)
         self._seen[alias] = moment
 
     def held(self, alias: str) -> int:

@@ -10,10 +10,11 @@ import re
 import unicodedata
 from typing import Final
 
-from agentgather.domain.text import HIDDEN, utf16_units
+from agentgather.domain.text import utf16_units
 from agentgather.wire.errors import Rejected
 from agentgather.wire.limits import MAX_DISPLAY_NAME_CHARS
 from agentgather.wire.names import RESERVED_ALIASES
+from agentgather.wire.text import HIDDEN
 
 # Not the separators U+001C to U+001F, which `\s` takes for space.
 _SPACE: Final = re.compile(r"[^\S\x1c-\x1f]+")

@@ -53,6 +53,12 @@ def render_json(
 
 def render_markdown(document: dict[str, Any]) -> str:
     """Give a document of :func:`render_json` as Markdown."""
+    messages = document["messages"]
+    return markdown_head(document, len(messages)) + "".join(map(markdown_message, messages))
+
+
+def markdown_head(document: Mapping[str, Any], count: int) -> str:
+    """Give what stands before the ``count`` messages of a document."""
     room, brief = document["room"], document["brief"]
     lines = [
         f"# Room {_one_line(room['id'])}",
@@ -69,17 +75,21 @@ def render_markdown(document: dict[str, Any]) -> str:
         "",
         *(_participant_line(one) for one in document["participants"]),
         "",
-        f"## Messages ({len(document['messages'])})",
+        f"## Messages ({count})",
     ]
-    for message in document["messages"]:
-        answered = f", in reply to #{message['reply_to']}" if "reply_to" in message else ""
-        lines += [
-            "",
-            f"**#{message['id']}** {_one_line(message['ts'])} **{_one_line(message['from'])}** "
-            f"({_one_line(message['type'])}{answered})",
-            "",
-            *_quoted(message["text"]),
-        ]
+    return "\n".join(lines) + "\n"
+
+
+def markdown_message(message: Mapping[str, Any]) -> str:
+    """Give one message as Markdown, with the blank line before it."""
+    answered = f", in reply to #{message['reply_to']}" if "reply_to" in message else ""
+    lines = [
+        "",
+        f"**#{message['id']}** {_one_line(message['ts'])} **{_one_line(message['from'])}** "
+        f"({_one_line(message['type'])}{answered})",
+        "",
+        *_quoted(message["text"]),
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -129,6 +129,10 @@ class Log:
         """Give the bytes of a record that :meth:`find` finds."""
         return self._entries[bisect_left(self._tops, message_id)]
 
+    def entries(self, start: int, end: int) -> list[bytes]:
+        """Give the bytes of visible records by their place in the log, from 0."""
+        return self._entries[start : min(end, self._visible)]
+
     def page_after(self, since_id: int, limit: int) -> Page:
         """Give the records past a cursor: at most ``limit``, and at most 256 KiB but one.
 
@@ -141,8 +145,7 @@ class Log:
         key = (start, end)
         if self._cached is None or self._cached[0] != key:
             self._cached = (key, self._page(start, end))
-        page = self._cached[1]
-        has_more = end < self._visible
+        page, has_more = self._cached[1], end < self._visible
         return page if page.has_more == has_more else page._replace(has_more=has_more)
 
     def records_after(self, since_id: int, limit: int) -> list[tuple[int, bytes]]:
@@ -153,6 +156,11 @@ class Log:
 
     def page_before(self, before_id: int, limit: int) -> tuple[Raw, bool]:
         """Give the last records below an id, oldest first, and whether there are earlier ones."""
+        records, has_more = self.records_before(before_id, limit)
+        return Raw(b"[" + b",".join(entry for _, entry in records) + b"]"), has_more
+
+    def records_before(self, before_id: int, limit: int) -> tuple[list[tuple[int, bytes]], bool]:
+        """Give the records of :meth:`page_before` one by one, each with its cursor."""
         end = bisect_left(self._tops, before_id, 0, self._visible)
         start = end
         size = 0
@@ -164,7 +172,7 @@ class Log:
         # The next page ends before the id of this one's first record, so that must be its top.
         while 0 < start < end and self._tops[start - 1] == self._tops[start]:
             start -= 1
-        return self._splice(start, end), start > 0
+        return list(zip(self._tops[start:end], self._entries[start:end], strict=True)), start > 0
 
     def _end_of_page(self, start: int, limit: int) -> int:
         end = start
@@ -180,17 +188,13 @@ class Log:
         return end
 
     def _page(self, start: int, end: int) -> Page:
-        mentioned: set[str] = set()
-        for entry in self._entries[start:end]:
-            if b'"mentions":[]' not in entry:
-                mentioned.update(_decode_mentions(entry).mentions)
+        entries = self._entries[start:end]
+        naming = [entry for entry in entries if b'"mentions":[]' not in entry]
+        mentioned = [alias for entry in naming for alias in _decode_mentions(entry).mentions]
         return Page(
-            self._splice(start, end),
+            Raw(b"[" + b",".join(entries) + b"]"),
             end - start,
             self._tops[end - 1],
             end < self._visible,
             frozenset(mentioned),
         )
-
-    def _splice(self, start: int, end: int) -> Raw:
-        return Raw(b"[" + b",".join(self._entries[start:end]) + b"]") if start < end else _NOTHING

@@ -4,8 +4,8 @@ import re
 from collections.abc import Container, Iterator
 from typing import Final
 
-# ASCII on purpose: an alias is ASCII, and `\w` is what it is in JavaScript.
-_MENTION: Final = re.compile(r"(?<![\w-])@([a-z0-9-]+)", re.ASCII)
+from agentgather.wire.text import MENTION
+
 _FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})")
 _TICKS: Final = re.compile(r"`+")
 
@@ -16,7 +16,7 @@ def parse_mentions(text: str, roster: Container[str]) -> tuple[str, ...]:
         return ()
     found: dict[str, None] = {}
     for part in _outside_code(text):
-        for match in _MENTION.finditer(part):
+        for match in MENTION.finditer(part):
             if match[1] in roster:
                 found[match[1]] = None
     return tuple(found)

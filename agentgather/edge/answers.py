@@ -61,12 +61,11 @@ def refusal(error: Rejected) -> Answer:
 
 def header_list(answer: Answer) -> list[tuple[bytes, bytes]]:
     """Give all headers of an answer, content type and exact length first."""
-    return [
-        (b"content-type", answer.content_type),
-        (b"content-length", b"%d" % len(answer.body)),
-        *SECURITY_HEADERS,
-        *answer.headers,
-    ]
+    headers = [(b"content-type", answer.content_type)]
+    # A 304 has no body, and a length in it would be that of the body it spares: RFC 9110, 8.6.
+    if answer.status != 304:
+        headers.append((b"content-length", b"%d" % len(answer.body)))
+    return [*headers, *SECURITY_HEADERS, *answer.headers]
 
 
 async def send_answer(send: Send, answer: Answer) -> None:

@@ -122,6 +122,7 @@ class RoomApp:
             method=method,
             by_link=by_link,
             last_event_id=None if last_event_id is None else last_event_id.decode("latin-1"),
+            if_none_match=headers.get(b"if-none-match"),
             receive=receive,
             send=send,
         )

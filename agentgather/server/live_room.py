@@ -17,6 +17,7 @@ import trio
 from agentgather.domain.attendance import Presence
 from agentgather.domain.display_names import parse_display_name
 from agentgather.domain.guards import REARMED
+from agentgather.domain.mentions import parse_mentions
 from agentgather.domain.room import (
     CLOSED_LINE,
     Mark,
@@ -27,9 +28,11 @@ from agentgather.domain.room import (
     policy_line,
 )
 from agentgather.domain.roster import is_expired
-from agentgather.domain.text import Moment
+from agentgather.domain.text import Moment, is_blank, utf16_units
 from agentgather.domain.tokens import hash_token
 from agentgather.edge.rates import SlidingWindow
+from agentgather.server.activity import ActivityIndex
+from agentgather.server.rendering import Rendering
 from agentgather.server.wait_hub import WaitHub
 from agentgather.storage.commit import Change, GroupCommit, RoomStore, Staged
 from agentgather.storage.stored_room import BRIEF_FILE, ROOM_FILE, ROSTER_FILE, TOKENS_FILE
@@ -39,8 +42,10 @@ from agentgather.wire.limits import (
     BRIEFS_PER_WINDOW,
     CLOSES_PER_WINDOW,
     JOINS_PER_WINDOW,
+    MAX_TEXT_UNITS,
     MAX_WAITS_PER_PARTICIPANT,
     POSTS_PER_WINDOW,
+    PREVIEWS_PER_WINDOW,
     WRITES_PER_WINDOW,
 )
 from agentgather.wire.names import AttendancePolicy
@@ -80,6 +85,8 @@ class LiveRoom:
         self.clock = clock
         self.entropy = entropy
         self.hub = WaitHub()
+        self.rendering = Rendering()
+        self.activity = ActivityIndex(room.log)
         self.commit = GroupCommit(store, on_durable=self._on_durable)
         now = clock()
         self.presence = Presence(now, list(room.roster))
@@ -90,6 +97,7 @@ class LiveRoom:
         self._briefs = SlidingWindow(BRIEFS_PER_WINDOW)
         self._closes = SlidingWindow(CLOSES_PER_WINDOW)
         self._writes = SlidingWindow(WRITES_PER_WINDOW)
+        self._previews = SlidingWindow(PREVIEWS_PER_WINDOW)
         expires_ms = room.expires_ms()
         # Counted on the clock that nobody sets, from what was left when we started.
         self.expires_at = (
@@ -176,6 +184,36 @@ class LiveRoom:
         staged = self._stage_line(message)
         self.presence.seen(sender.alias, now)
         return self.room.log.entry(message.id), staged, False
+
+    def check_preview(self, sender: Participant, now: Moment) -> None:
+        """Check the rate of previews.
+
+        Raises:
+            Rejected: ``rate_limited``.
+
+        """
+        self._limit(self._previews, sender.alias, now)
+
+    async def preview(self, sender: Participant, text: str, now: Moment) -> str:
+        """Give a text as it would be shown if it were posted now. No sign of life.
+
+        Raises:
+            Rejected: ``rate_limited``, ``message_too_large``.
+
+        """
+        self.check_preview(sender, now)
+        if utf16_units(text) > MAX_TEXT_UNITS:
+            raise Rejected("message_too_large")
+        self._previews.record(sender.alias, now.monotonic)
+        if is_blank(text):
+            return ""
+        mentions = parse_mentions(text, self.room.roster.present)
+        return await self.rendering.render_text(text, mentions)
+
+    async def render_brief(self, body: str) -> str:
+        """Give a brief as HTML."""
+        mentions = parse_mentions(body, self.room.roster.present)
+        return await self.rendering.render_text(body, mentions, keep=True)
 
     # --- Coming and going -------------------------------------------------------------
     def join(self, participant: Participant, now: Moment) -> Staged | None:
@@ -444,10 +482,12 @@ class LiveRoom:
             undo_more()
 
     def _on_durable(self, count: int) -> None:
-        records = sum(self._staged_records.popleft() for _ in range(count))
-        if records:
-            aliases, everybody = self.room.log.publish(records)
+        records = [self._staged_records.popleft() for _ in range(count)]
+        if any(records):
+            aliases, everybody = self.room.log.publish(sum(records))
             self.hub.publish(aliases, everybody=everybody)
+        if not all(records):
+            self.hub.publish_facts()
 
     def _limit(self, window: SlidingWindow, alias: str, now: Moment) -> None:
         seconds = window.wait_seconds(alias, now.monotonic)

@@ -7,7 +7,8 @@ checks first, in :mod:`agentgather.server.app`, so a row says nothing about safe
 from enum import Enum
 from typing import Final, NamedTuple
 
-from agentgather.server.handlers import events, messages, page, room, roster, seats, waits
+from agentgather.page.files import ASSETS
+from agentgather.server.handlers import events, export, messages, page, room, roster, seats, waits
 from agentgather.server.visits import Handler
 from agentgather.wire.errors import Rejected
 from agentgather.wire.records import Participant
@@ -52,16 +53,16 @@ ROUTES: Final = (
     Route("GET", "/healthz", Access.LOOPBACK, Way.HOT, page.get_healthz),
     Route("GET", "/messages", Access.PARTICIPANT, Way.HOT, messages.get_messages),
     Route("POST", "/messages", Access.PARTICIPANT, Way.HOT, messages.post_messages),
+    Route("POST", "/preview", Access.PARTICIPANT, Way.QUART, messages.post_preview),
     Route("GET", "/wait", Access.WAITER, Way.HOT, waits.get_wait),
     Route("GET", "/events", Access.PARTICIPANT, Way.HOT, events.get_events),
-    Route("GET", "/", Access.ANYONE, Way.QUART, page.get_page),
-    *(
-        Route("GET", f"/assets/{name}", Access.ANYONE, Way.QUART, page.get_asset)
-        for name in page.ASSETS
-    ),
+    Route("GET", "/", Access.ANYONE, Way.HOT, page.get_page),
+    *(Route("GET", f"/assets/{name}", Access.ANYONE, Way.HOT, page.get_asset) for name in ASSETS),
     Route("GET", "/brief", Access.PARTICIPANT, Way.QUART, room.get_brief),
     Route("POST", "/brief", Access.HOST, Way.QUART, room.post_brief),
     Route("GET", "/status", Access.PARTICIPANT, Way.QUART, room.get_status),
+    Route("GET", "/activity", Access.PARTICIPANT, Way.QUART, room.get_activity),
+    Route("GET", "/export", Access.HOST, Way.HOT, export.get_export),
     Route("GET", "/card", Access.CARD, Way.QUART, seats.get_card),
     Route("GET", "/profile", Access.PARTICIPANT, Way.QUART, seats.get_profile),
     Route("POST", "/profile", Access.PARTICIPANT, Way.QUART, seats.post_profile),

@@ -3,7 +3,8 @@
 Tasks of a served room, outermost first; each outlives those below it:
 
 * ``core``: the writer. It ends when all that was staged is durable.
-* ``wakers``: the hub's pump and the room's own clock. Cancelled once the server is gone.
+* ``wakers``: the hub's pump, the room's own clock, and the loading of the renderer.
+  Cancelled once the server is gone.
 * the HTTP server, and in it one task per connection.
 """
 
@@ -69,6 +70,7 @@ async def open_live_room(
             async with trio.open_nursery() as wakers:
                 wakers.start_soon(live.hub.run)
                 wakers.start_soon(live.run_clock)
+                wakers.start_soon(live.rendering.warm_up)
                 live.reconcile(clock())
                 try:
                     yield live

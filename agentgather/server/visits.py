@@ -36,6 +36,7 @@ class Visit(NamedTuple):
     method: str
     by_link: bool
     last_event_id: str | None
+    if_none_match: bytes | None
     receive: Receive
     send: Send
 
@@ -75,6 +76,18 @@ class Visit(NamedTuple):
             if error.code not in ("invalid_json", "invalid_body"):
                 check()
             raise
+
+    def wants_html(self) -> bool:
+        """Read the parameter ``render``.
+
+        Raises:
+            Rejected: ``invalid_render``.
+
+        """
+        render = self.parameters.get("render")
+        if render not in (None, "html"):
+            raise Rejected("invalid_render")
+        return render == "html"
 
     def check_participant(self) -> None:
         """Refuse a ``participant`` parameter that is not the token's alias.

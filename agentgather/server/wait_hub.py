@@ -19,13 +19,17 @@ from agentgather.wire.limits import MAX_WAITS, WAKE_BATCH
 
 
 class Waiter:
-    """One held wait or stream. ``for_me`` waits sleep through what does not concern them."""
+    """One held wait or stream. ``for_me`` waits sleep through what does not concern them.
 
-    __slots__ = ("alias", "for_me", "scope", "woken")
+    A ``stream`` also tells of the room's facts, so it wakes when only those have changed.
+    """
 
-    def __init__(self, alias: str, *, for_me: bool) -> None:
+    __slots__ = ("alias", "for_me", "scope", "stream", "woken")
+
+    def __init__(self, alias: str, *, for_me: bool, stream: bool) -> None:
         self.alias = alias
         self.for_me = for_me
+        self.stream = stream
         self.scope: trio.CancelScope | None = None
         self.woken = False
 
@@ -37,6 +41,7 @@ class WaitHub:
         # Dicts, because they keep the order: who came first is woken first.
         self._to_any: dict[Waiter, None] = {}
         self._to_alias: dict[str, dict[Waiter, None]] = {}
+        self._streams: dict[Waiter, None] = {}
         self._due: deque[Waiter] = deque()
         self._has_due = trio.Event()
         self._count = 0
@@ -46,7 +51,7 @@ class WaitHub:
         return self._count
 
     @contextmanager
-    def seat(self, alias: str, *, for_me: bool = False) -> Iterator[Waiter]:
+    def seat(self, alias: str, *, for_me: bool = False, stream: bool = False) -> Iterator[Waiter]:
         """Register a waiter for the length of the block.
 
         Raises:
@@ -55,7 +60,7 @@ class WaitHub:
         """
         if self._count >= MAX_WAITS:
             raise Unavailable("overloaded", "the room holds too many waits", retry_after=5)
-        waiter = Waiter(alias, for_me=for_me)
+        waiter = Waiter(alias, for_me=for_me, stream=stream)
         self._count += 1
         self._register(waiter)
         try:
@@ -80,6 +85,10 @@ class WaitHub:
         else:
             for alias in aliases:
                 self._wake(self._to_alias.get(alias, {}))
+
+    def publish_facts(self) -> None:
+        """Wake the streams: a seat or a name has changed, and no message tells of it."""
+        self._wake(self._streams)
 
     def kick(self, alias: str) -> None:
         """Wake every wait and stream of one participant: its seat has changed."""
@@ -111,9 +120,12 @@ class WaitHub:
             self._to_alias.setdefault(waiter.alias, {})[waiter] = None
         else:
             self._to_any[waiter] = None
+        if waiter.stream:
+            self._streams[waiter] = None
 
     def _forget(self, waiter: Waiter) -> None:
         self._to_any.pop(waiter, None)
+        self._streams.pop(waiter, None)
         waiters = self._to_alias.get(waiter.alias)
         if waiters is not None:
             waiters.pop(waiter, None)

@@ -53,6 +53,12 @@ class InviteDraft(msgspec.Struct, frozen=True):
     expires_in_s: int | None = None
 
 
+class PreviewDraft(msgspec.Struct, frozen=True):
+    """POST /preview."""
+
+    text: str
+
+
 class NoDraft(msgspec.Struct, frozen=True):
     """The body of a POST that asks for nothing more: absent, or any object."""
 
@@ -63,12 +69,13 @@ RawMessages = Raw
 
 # --- Answers ------------------------------------------------------------------
 class Brief(msgspec.Struct, frozen=True, kw_only=True):
-    """The room's versioned mission text."""
+    """The room's versioned mission text. ``html`` is there for ``render=html``."""
 
     body: str
     brief_version: int
     brief_updated_at: str
     brief_updated_by: str
+    html: str | UnsetType = UNSET
 
 
 class BriefAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,6 +151,13 @@ class PostAnswer(msgspec.Struct, frozen=True, kw_only=True):
     idempotent: bool | UnsetType = UNSET
 
 
+class PreviewAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """POST /preview: the text as the page shows it."""
+
+    ok: bool = True
+    html: str
+
+
 class WaitAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """GET /wait."""
 
@@ -208,6 +222,41 @@ class StatusAnswer(msgspec.Struct, frozen=True, kw_only=True):
     brief_updated_by: str
     participants: list[PublicParticipant]
     expires_at: str | UnsetType = UNSET
+
+
+class ActivityRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One participant's messages, in all and by bucket."""
+
+    alias: str
+    kind: Kind
+    total: int
+    counts: list[int]
+
+
+class ActivityRest(msgspec.Struct, frozen=True, kw_only=True):
+    """The messages of all who have no row of their own."""
+
+    total: int
+    counts: list[int]
+
+
+class Attending(msgspec.Struct, frozen=True, kw_only=True):
+    """When a participant was here: begin and end of each span, oldest first."""
+
+    alias: str
+    spans: list[tuple[str, str | None]]
+
+
+class ActivityAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """GET /activity: the room over time."""
+
+    ok: bool = True
+    since: str = msgspec.field(name="from")
+    until: str = msgspec.field(name="to")
+    bucket_ms: int
+    participants: list[ActivityRow]
+    others: ActivityRest | UnsetType = UNSET
+    attending: list[Attending]
 
 
 class StatusEvent(msgspec.Struct, frozen=True, kw_only=True):

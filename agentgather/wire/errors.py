@@ -78,6 +78,9 @@ CODES: Final[dict[str, Code]] = {
     "invalid_limit": Code(400, False, "limit is not a whole number from 1."),
     "invalid_hold": Code(400, False, "hold is not a whole number of seconds from 0 to 25."),
     "invalid_for": Code(400, False, "for can only be me."),
+    "invalid_render": Code(400, False, "render can only be html."),
+    "invalid_base": Code(400, False, "base can only be public."),
+    "invalid_format": Code(400, False, "format can only be md or json."),
     "conflicting_cursor": Code(400, False, "since_id and before_id exclude each other."),
     # Not now, or not any more.
     "room_closed": Code(403, False, "The room is closed; it can be read, not written."),

@@ -59,11 +59,19 @@ MAX_PAGE_MESSAGES: Final = 500
 """Messages in one page; also the default."""
 MAX_PAGE_BYTES: Final = 256 * 1024
 """Bytes of messages in one page; one message always fits."""
+MAX_RENDERED_PAGE_MESSAGES: Final = 100
+"""Messages in one page with ``render=html``: some screens full, at about 1 ms each."""
+RENDER_SECONDS: Final = 0.1
+"""How long one page may be rendered before it is cut; one message always fits."""
+MAX_RENDERED_BYTES: Final = 8 * 1024 * 1024
+"""Rendered messages that are kept for the next reader: the last few thousand."""
 MAX_LOG_MESSAGES: Final = 50_000
 """Client messages in one room by default (``--max-messages``)."""
 MAX_NOTICES: Final = 50_000
 """``joined`` and ``left`` lines in one room. Past it they are no longer written; the
 lines of the host (close, brief, policy, removal) always are."""
+EXPORT_SLICE: Final = 50
+"""Messages of an export that are put together at once: a millisecond of ordinary ones."""
 
 # --- Waits ----------------------------------------------------------------
 HOLD_SECONDS: Final = 25
@@ -80,6 +88,17 @@ WAKE_BATCH: Final = 32
 # --- Presence -------------------------------------------------------------
 STALE_AFTER_MS: Final = 90_000
 """Silence after which an attending participant is stale: three missed waits and a bit."""
+MAX_SPANS: Final = 32
+"""Stretches of attendance that are remembered of one participant; the oldest go first."""
+MAX_ACTIVITY_BUCKETS: Final = 96
+"""Columns of the picture of a room: as many as a phone has room for."""
+MAX_ACTIVITY_NAMES: Final = 12
+"""Participants with a row of their own in it: as many as colours can be told apart."""
+MAX_ACTIVITY_ATTENDING: Final = 48
+"""Participants whose attendance is in it: those who were here last."""
+ACTIVITY_SLICE: Final = 5_000
+"""Messages that are counted between two checkpoints, about a millisecond; a tenth of them
+where the log is read."""
 
 # --- Rates ----------------------------------------------------------------
 RATE_WINDOW_SECONDS: Final = 60
@@ -94,6 +113,8 @@ CLOSES_PER_WINDOW: Final = 10
 """Closes of one participant."""
 WRITES_PER_WINDOW: Final = 30
 """Other writes of one participant: profile, leave, policy, invite, remove, rotate."""
+PREVIEWS_PER_WINDOW: Final = 60
+"""Previews of one participant: one for each pause in typing."""
 BAD_TOKENS_PER_WINDOW: Final = 30
 """Unknown tokens from one address; a good token from there is never refused."""
 MAX_RATE_KEYS: Final = 10_000

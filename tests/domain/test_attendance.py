@@ -91,8 +91,8 @@ def test_a_held_wait_is_a_sign_of_life_for_as_long_as_it_is_held() -> None:
     seat = Participant(alias="ada")
     presence = Presence(at(0), [seat])
     presence.seen("ada", at(0), attention="attending")
-    presence.hold("ada")
-    presence.hold("ada")
+    presence.hold("ada", at(0))
+    presence.hold("ada", at(0))
     assert presence.held("ada") == 2
     assert presence.age_ms("ada", at(500)) == 0
     presence.release("ada", at(600))

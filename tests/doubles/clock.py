@@ -1,7 +1,7 @@
 """Virtual time beside a real disk.
 
 trio's autojump takes a wait for the room's writer thread for a wait for time, and jumps.
-Here time jumps only while the writer has nothing to do.
+Here time jumps only while the writer and the renderer have nothing to do.
 """
 
 import time
@@ -43,14 +43,16 @@ class RoomClock:
 
 
 async def jump_when_idle(rooms: list[LiveRoom]) -> None:
-    """Jump to the next deadline whenever every task waits and no room has work for its disk."""
+    """Jump to the next deadline whenever every task waits and no room's thread has work."""
     clock: Any = trio.lowlevel.current_clock()  # type: ignore[attr-defined]
     stuck_since: float | None = None
     while True:
         # More than the cushion of a test that itself waits until all are blocked.
         await wait_all_tasks_blocked(_CUSHION_SECONDS)
         seconds = trio.lowlevel.current_statistics().seconds_to_next_deadline
-        if seconds < float("inf") and not any(room.commit._staged for room in rooms):
+        if seconds < float("inf") and not any(
+            room.commit._staged or room.rendering.busy for room in rooms
+        ):
             clock.jump(max(0.0, seconds))
             stuck_since = None
             continue

@@ -6,10 +6,12 @@ from contextlib import suppress
 import pytest
 import trio
 
+from agentgather.page.files import ASSETS
 from tests.doubles.raw_http import RawServer, eventually, post, request
 from tests.doubles.table import TOKENS, Table
 
 ADA = TOKENS["ada"]
+ASSET = f"/assets/{next(iter(ASSETS))}"
 
 
 async def still_lives(server: RawServer) -> None:
@@ -57,7 +59,7 @@ async def test_two_hosts_are_refused_and_so_is_none(server: RawServer) -> None:
     assert (await server.ask(old)).outcome == (403, "insecure_remote")
 
 
-@pytest.mark.parametrize("target", ["/", "/assets/room.js", "/messages", "/events", "/nothing"])
+@pytest.mark.parametrize("target", ["/", ASSET, "/messages", "/events", "/nothing"])
 async def test_a_rebound_name_gets_nothing_at_all(server: RawServer, target: str) -> None:
     reply = await server.ask(request("GET", target, token=ADA, host="evil.example:8787"))
     assert reply.outcome == (403, "insecure_remote")
@@ -153,7 +155,7 @@ async def test_a_body_of_a_get_is_never_read_as_the_next_request(server: RawServ
 
 async def test_nothing_is_compressed_beside_a_secret(server: RawServer) -> None:
     await server.ask(post("x" * 5000, ADA))
-    for target in ("/card", "/messages", "/", "/status", "/assets/room.js"):
+    for target in ("/card", "/messages", "/", "/status", ASSET):
         ask = request("GET", target, "Accept-Encoding: gzip, br, deflate, zstd", token=ADA)
         reply = await server.ask(ask)
         assert reply.status == 200
@@ -166,7 +168,7 @@ async def test_nothing_is_compressed_beside_a_secret(server: RawServer) -> None:
     [
         *("/a%2f..%2f..%2fetc/passwd", "/..%5c", "/%00", "/static/../participants.json"),
         *("/room.js%00.html", "/../../etc/passwd", "/assets/../../wire/limits.py", "/%2e%2e/x"),
-        *("/assets/%2e%2e/index.html", "/..", "/assets/room.js/", "/assets//room.js"),
+        *("/assets/%2e%2e/index.html", "/..", f"{ASSET}/", ASSET.replace("/assets/", "/assets//")),
     ],
 )
 async def test_no_path_leads_to_a_file(server: RawServer, target: str) -> None:

@@ -258,3 +258,29 @@ async def test_what_is_posted_here_is_read_there_in_one_order(table: Table) -> N
             seen.append([(await stream.news()).data for _ in range(20)])
         page = (await table.eve.get("/messages")).json()["messages"]
         assert seen == [page, page]
+
+
+async def test_a_seat_or_a_name_that_changes_is_told_at_once(table: Table) -> None:
+    """No line of the log tells of it, and who looks at the roster is not to wait for one."""
+    started = trio.current_time()
+    async with table.ada.events("/events") as stream, table.eve.events("/events?for=me") as own:
+        for each in (stream, own):
+            await each.until("status")
+        versions = []
+        await table.rev.post("/profile", {"display_name": "Rev"})
+        versions.append((await stream.until("status"))[-1].data["roster_version"])
+        await table.host.post("/participants", {"alias": "new"})
+        versions.append((await stream.until("status"))[-1].data["roster_version"])
+        assert versions[0] < versions[1]
+        while (await own.until("status"))[-1].data["roster_version"] != versions[1]:
+            pass
+    assert trio.current_time() == started
+
+
+async def test_a_change_of_the_roster_wakes_no_wait(table: Table) -> None:
+    await table.rev.post("/join")
+    async with table.ada.open("GET", "/wait?since_id=1") as wait:
+        await table.settled()
+        await table.host.post("/participants", {"alias": "new"})
+        await table.settled()
+        assert not wait.ended

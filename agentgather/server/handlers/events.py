@@ -16,13 +16,20 @@ from typing import Final
 from agentgather.edge.answers import EVENT_STREAM, NO_STORE, SECURITY_HEADERS, Answer
 from agentgather.edge.queries import integer
 from agentgather.server.handlers.waits import hold_wait, parse_for
+from agentgather.server.rendering import Record
 from agentgather.server.visits import Visit
 from agentgather.wire.api import ClosedEvent, HeartbeatEvent, StatusEvent, encode
 from agentgather.wire.errors import Rejected
-from agentgather.wire.limits import HEARTBEAT_SECONDS, MAX_PAGE_MESSAGES
+from agentgather.wire.limits import (
+    HEARTBEAT_SECONDS,
+    MAX_PAGE_MESSAGES,
+    MAX_RENDERED_PAGE_MESSAGES,
+)
 
 logger: Final = logging.getLogger(__name__)
 
+_MESSAGE: Final = b"id: %d\nevent: message\ndata: %b\n\n"
+_SEAT_ENDED: Final = ("participant_removed", "token_replaced")
 _HEADERS = [(b"content-type", EVENT_STREAM), *SECURITY_HEADERS, NO_STORE]
 
 
@@ -35,13 +42,14 @@ async def get_events(visit: Visit) -> Answer | None:
         parameters["since_id"] = visit.last_event_id
     since_id = integer(parameters, "since_id", 0, code="invalid_since_id")
     for_me = parse_for(visit)
+    as_html = visit.wants_html()
     live, alias = visit.live, visit.seat.alias
     if visit.method == "HEAD":
         return Answer(200, b"", EVENT_STREAM)
     live.check_wait_limit(alias)
     live.attend(visit.seat, visit.now)
-    with live.hub.seat(alias, for_me=for_me) as waiter:
-        live.presence.hold(alias)
+    with live.hub.seat(alias, for_me=for_me, stream=True) as waiter:
+        live.presence.hold(alias, visit.now)
         try:
             await visit.send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
             shown: StatusEvent | None = None
@@ -53,10 +61,18 @@ async def get_events(visit: Visit) -> Answer | None:
                 if status != shown:
                     chunks.append(_event("status", encode(status)))
                     shown = status
-                if end != "participant_removed" and end != "token_replaced":
-                    since_id, records = _records(visit, since_id, for_me=for_me and end is None)
-                    if records:
-                        await _write(visit, b"".join([*chunks, *records]), more=True)
+                if end not in _SEAT_ENDED:
+                    since_id, records = _records(
+                        visit, since_id, for_me=for_me and end is None, as_html=as_html
+                    )
+                    if as_html and records:
+                        records = await live.rendering.render_records(alias, records)
+                        # Meanwhile the seat may have ended: then it is shown nothing more.
+                        end = _end_reason(visit)
+                    if records and end not in _SEAT_ENDED:
+                        since_id = records[-1][0]
+                        chunks += [_MESSAGE % record for record in records]
+                        await _write(visit, b"".join(chunks), more=True)
                         continue
                 if end is not None:
                     chunks.append(_event("closed", encode(ClosedEvent(reason=end))))
@@ -93,15 +109,15 @@ def _end_reason(visit: Visit) -> str | None:
     return "room_closed" if visit.live.is_settled_closed else None
 
 
-def _records(visit: Visit, since_id: int, *, for_me: bool) -> tuple[int, list[bytes]]:
+def _records(
+    visit: Visit, since_id: int, *, for_me: bool, as_html: bool
+) -> tuple[int, list[Record]]:
     log = visit.live.room.log
     if for_me and not log.concerns(visit.seat.alias, since_id):
         return since_id, []
-    records = log.records_after(since_id, MAX_PAGE_MESSAGES)
-    if not records:
-        return min(since_id, log.head), []
-    events = [b"id: %d\nevent: message\ndata: %b\n\n" % record for record in records]
-    return records[-1][0], events
+    limit = MAX_RENDERED_PAGE_MESSAGES if as_html else MAX_PAGE_MESSAGES
+    records = log.records_after(since_id, limit)
+    return since_id if records else min(since_id, log.head), records
 
 
 def _status(visit: Visit) -> StatusEvent:

@@ -7,12 +7,23 @@ from msgspec import UNSET, Raw
 
 from agentgather.edge.answers import Answer, json_answer
 from agentgather.edge.queries import integer
+from agentgather.server.rendering import Record
 from agentgather.server.visits import Visit
-from agentgather.wire.api import MessageDraft, PageBackward, PageForward, PostAnswer, encode
+from agentgather.wire.api import (
+    MessageDraft,
+    PageBackward,
+    PageForward,
+    PostAnswer,
+    PreviewAnswer,
+    PreviewDraft,
+    encode,
+)
 from agentgather.wire.errors import Rejected
-from agentgather.wire.limits import MAX_PAGE_MESSAGES
+from agentgather.wire.limits import MAX_PAGE_MESSAGES, MAX_RENDERED_PAGE_MESSAGES
 
 _draft: Final = msgspec.json.Decoder(MessageDraft)
+_preview: Final = msgspec.json.Decoder(PreviewDraft)
+_PREVIEW_CODES: Final = {"": "invalid_message", "text": "invalid_message"}
 _CODES: Final = {
     "": "invalid_message",
     "text": "invalid_message",
@@ -41,6 +52,8 @@ async def get_messages(visit: Visit) -> Answer:
     limit = integer(parameters, "limit", MAX_PAGE_MESSAGES, code="invalid_limit")
     if limit < 1:
         raise Rejected("invalid_limit")
+    if visit.wants_html():
+        return await _rendered_page(visit, min(limit, MAX_RENDERED_PAGE_MESSAGES))
     limit = min(limit, MAX_PAGE_MESSAGES)
     log = visit.live.room.log
     if "before_id" in parameters:
@@ -56,3 +69,36 @@ async def get_messages(visit: Visit) -> Answer:
             )
         ),
     )
+
+
+async def _rendered_page(visit: Visit, limit: int) -> Answer:
+    """Give a page whose messages have their HTML; it may be shorter than was asked for."""
+    parameters, live = visit.parameters, visit.live
+    log = live.room.log
+    if "before_id" in parameters:
+        before_id = integer(parameters, "before_id", 0, code="invalid_before_id")
+        records, has_more = log.records_before(before_id, limit)
+        # From the newest, so that a page that is cut lacks its oldest.
+        page = await live.rendering.render_records(visit.seat.alias, records[::-1])
+        has_more = has_more or len(page) < len(records)
+        backward = PageBackward(messages=_array(page[::-1]), has_more_before=has_more)
+        return json_answer(200, encode(backward))
+    since_id = integer(parameters, "since_id", 0, code="invalid_since_id")
+    page = await live.rendering.render_records(visit.seat.alias, log.records_after(since_id, limit))
+    cursor = page[-1][0] if page else min(since_id, log.head)
+    forward = PageForward(
+        messages=_array(page), next_since_id=cursor, has_more=cursor < log.head and bool(page)
+    )
+    return json_answer(200, encode(forward))
+
+
+def _array(page: list[Record]) -> Raw:
+    return Raw(b"[%b]" % b",".join(rendered for _, rendered in page))
+
+
+async def post_preview(visit: Visit) -> Answer:
+    """Show a text as it would look."""
+    live, now = visit.live, visit.now
+    draft = visit.draft(_preview, _PREVIEW_CODES, check=lambda: live.check_preview(visit.seat, now))
+    html = await live.preview(visit.seat, draft.text, now)
+    return json_answer(200, encode(PreviewAnswer(html=html)))

@@ -1,13 +1,18 @@
-"""The room itself: /brief, /status, /attendance, /loop-guard, /close, /healthz."""
+"""The room itself: /brief, /status, /attendance, /loop-guard, /close, /activity."""
 
 from typing import Final
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
+from agentgather.domain.text import format_time
 from agentgather.edge.answers import Answer, json_answer
 from agentgather.server.visits import Visit
 from agentgather.wire.api import (
+    ActivityAnswer,
+    ActivityRest,
+    ActivityRow,
+    Attending,
     BriefAnswer,
     BriefDraft,
     CloseAnswer,
@@ -17,7 +22,9 @@ from agentgather.wire.api import (
     StatusAnswer,
     encode,
 )
-from agentgather.wire.limits import STALE_AFTER_MS
+from agentgather.wire.limits import MAX_ACTIVITY_ATTENDING, STALE_AFTER_MS
+from agentgather.wire.names import Kind
+from agentgather.wire.records import Participant
 
 _brief: Final = msgspec.json.Decoder(BriefDraft)
 _policy: Final = msgspec.json.Decoder(PolicyDraft)
@@ -26,7 +33,11 @@ _POLICY_CODES: Final = {"": "invalid_policy", "policy": "invalid_policy"}
 
 async def get_brief(visit: Visit) -> Answer:
     """Show the brief."""
-    return json_answer(200, encode(BriefAnswer(brief=visit.live.room.public_brief())))
+    brief = visit.live.room.public_brief()
+    if visit.wants_html():
+        html = await visit.live.render_brief(brief.body)
+        brief = msgspec.structs.replace(brief, html=html)
+    return json_answer(200, encode(BriefAnswer(brief=brief)))
 
 
 async def post_brief(visit: Visit) -> Answer:
@@ -86,3 +97,45 @@ async def get_status(visit: Visit) -> Answer:
             )
         ),
     )
+
+
+async def get_activity(visit: Visit) -> Answer:
+    """Show the room over time: messages by participant, and who was here when."""
+    live = visit.live
+    picture = await live.activity.draw(visit.now.wall_ms)
+    rows = [
+        ActivityRow(
+            alias=alias, kind=_kind(live.room.roster.get(alias)), total=total, counts=counts
+        )
+        for alias, total, counts in picture.rows
+    ]
+    others: ActivityRest | UnsetType = UNSET
+    if picture.others is not None:
+        others = ActivityRest(total=picture.others.total, counts=picture.others.counts)
+    return json_answer(
+        200,
+        encode(
+            ActivityAnswer(
+                since=format_time(picture.from_ms),
+                until=format_time(picture.to_ms),
+                bucket_ms=picture.bucket_ms,
+                participants=rows,
+                others=others,
+                attending=[
+                    Attending(
+                        alias=alias,
+                        spans=[
+                            (span.start.text(), None if span.end is None else span.end.text())
+                            for span in spans
+                        ],
+                    )
+                    for alias, spans in live.presence.spans.latest(MAX_ACTIVITY_ATTENDING)
+                ],
+            )
+        ),
+    )
+
+
+def _kind(seat: Participant | None) -> Kind:
+    # A log can tell of somebody whom the roster does not, after a restore by hand.
+    return seat.kind if seat is not None else "agent"

@@ -57,12 +57,16 @@ async def get_card(visit: Visit) -> Answer:
     under an ``Authorization`` header it stays readable.
     """
     visit.check_participant()
+    base = visit.parameters.get("base")
+    if base not in (None, "public"):
+        raise Rejected("invalid_base")
     seat = visit.seat
     if visit.by_link and seat.single_use and seat.claimed_at is not None:
         raise Rejected("invite_used", "this card was used; ask the host for a new one")
     live, room = visit.live, visit.live.room
     facts = CardFacts(
-        base_url=visit.base_url,
+        # A host on loopback copies a card for somebody elsewhere.
+        base_url=visit.base_url if base is None else visit.served.advertised(visit.base_url),
         room=room.state.id,
         room_status=room.status,
         brief=room.brief,

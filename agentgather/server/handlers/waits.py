@@ -35,7 +35,7 @@ async def get_wait(visit: Visit) -> Answer | None:
     if hold and not _has_news(visit, since_id, for_me=for_me):
         live.check_wait_limit(alias)
         with live.hub.seat(alias, for_me=for_me) as waiter:
-            live.presence.hold(alias)
+            live.presence.hold(alias, visit.now)
             try:
                 if not await hold_wait(visit.receive, waiter, hold):
                     return None
