@@ -16,6 +16,7 @@ run: $(READY) ## set everything up and serve a demonstration room
 	@AGENTGATHER_HOME="$(CURDIR)/.demo" $(BIN)/python packaging/demo.py
 
 test: $(READY) check ## set everything up, check and test
+	@tests/browser/install.sh
 	$(BIN)/python -m pytest
 
 check: $(READY) ## format, lint, types, spec
@@ -32,6 +33,7 @@ spec: $(READY) ## rewrite what spec/ takes from the code
 	$(BIN)/python packaging/spec.py
 
 bench: $(READY) ## measure, and print a table
+	@tests/browser/install.sh
 	$(BIN)/python tests/bench/run.py
 
 lock: $(READY) ## pin and hash what ships and what tests it
@@ -40,7 +42,8 @@ lock: $(READY) ## pin and hash what ships and what tests it
 	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-header --extra dev --all-build-deps --output-file packaging/requirements-dev.txt pyproject.toml
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .hypothesis build dist *.egg-info \
+	  artifacts/screenshots artifacts/failures tests/browser/node_modules
 
 # Hashes first, then the package itself without touching what they pinned.
 $(READY): pyproject.toml packaging/requirements-dev.txt

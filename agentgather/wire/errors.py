@@ -37,7 +37,11 @@ CODES: Final[dict[str, Code]] = {
     "body_too_large": Code(413, False, "The body is over 64 KiB."),
     "target_too_long": Code(414, False, "The request target is over 4 KiB."),
     "unsupported_media_type": Code(415, False, "A body must be application/json, not encoded."),
-    "headers_too_large": Code(431, False, "The headers are too many or too long."),
+    "headers_too_large": Code(
+        431,
+        False,
+        "The headers are too many or too long; in a browser, remove this site's cookies.",
+    ),
     "http_version_not_supported": Code(505, False, "HTTP/1.0 and HTTP/1.1 only."),
     "not_implemented": Code(501, False, "The transfer coding is not chunked."),
     # Who asks.

@@ -1,6 +1,7 @@
 """Measure the real server as a process, and print a table: `make bench`.
 
     python tests/bench/run.py [--quick] [part …]      parts: start posts waits reads shutdown cli
+                                                            page
 
 The load generator is a process of its own on the same machine. Figures are medians of
 three where a part is short enough to repeat; machines are noisy, so compare ratios.
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,10 +24,11 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY))
 
 from tests.bench.clients import connect, get_request, is_whole, last_id, resident_kib  # noqa: E402
-from tests.bench.seeds import seed_home, token  # noqa: E402
+from tests.bench.page import measure_visits  # noqa: E402
+from tests.bench.seeds import seed_conversation, seed_home, token  # noqa: E402
 
 AGENTGATHER = [sys.executable, "-m", "agentgather"]
-PARTS = ("start", "posts", "waits", "reads", "shutdown", "cli")
+PARTS = ("start", "posts", "waits", "reads", "shutdown", "cli", "page")
 
 
 def main() -> None:
@@ -74,11 +76,11 @@ def served(home: Path) -> Iterator[tuple[int, subprocess.Popen[bytes], float]]:
 
 
 @contextmanager
-def room_of(messages: int) -> Iterator[Path]:
+def room_of(messages: int, seed: Callable[[Path, int], None] = seed_home) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="agentgather-bench-", dir="/var/tmp") as folder:
         home = Path(folder) / "home"
         home.mkdir()
-        seed_home(home, messages)
+        seed(home, messages)
         yield home
 
 
@@ -224,6 +226,12 @@ def measure_cli(*, quick: bool) -> None:
                 )
                 times.append(time.perf_counter() - start)
             show(name, f"{1000 * statistics.median(times):.0f} ms")
+
+
+def measure_page(*, quick: bool) -> None:
+    with room_of(10_000, seed_conversation) as home, served(home) as (port, _, _):
+        for what, figure in measure_visits(port, quick=quick):
+            show(what, figure)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,14 @@ import json
 import time
 from pathlib import Path
 
+from tests.bench.conversation import write_conversation
+
 ROOM = "bench"
+LOG = "messages.jsonl"
 PARTICIPANTS = 3_000
 """Enough that no one meets a rate: each may post 120 times a minute and hold four waits."""
+TALKERS = 24
+"""Enough to post 200 messages at once, and a roster such as a large room has."""
 
 
 def token(index: int) -> str:
@@ -17,6 +22,27 @@ def token(index: int) -> str:
 
 def seed_home(home: Path, messages: int) -> None:
     """Write a home with one room of ``messages`` messages, as the program would have."""
+    room = seed_room(home, messages, PARTICIPANTS)
+    now = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
+    filler = "x" * 180
+    with (room / LOG).open("w") as log:
+        (room / LOG).chmod(0o600)
+        for number in range(1, messages + 1):
+            log.write(
+                f'{{"id":{number},"room":"{ROOM}","ts":"{now}","from":"p{1 + number % 99}",'
+                f'"type":"message","text":"message {number} {filler}","mentions":[]}}\n'
+            )
+
+
+def seed_conversation(home: Path, messages: int) -> None:
+    """Write a home with one room in which people and agents talked."""
+    room = seed_room(home, messages, TALKERS)
+    authors = ("host", *(f"p{index}" for index in range(1, TALKERS)))
+    write_conversation(room / LOG, ROOM, messages, authors)
+
+
+def seed_room(home: Path, messages: int, participants: int) -> Path:
+    """Write a room but for its log; gives its folder."""
     room = home / "rooms" / ROOM
     room.mkdir(parents=True, mode=0o700)
     for folder in (home, home / "rooms", room):
@@ -34,8 +60,10 @@ def seed_home(home: Path, messages: int) -> None:
             "joinedAt": now,
             "lastSeenAt": now,
             "claimed_at": now,
+            # Who has no name is asked for one by the page.
+            "display_name": f"Person {index}",
         }
-        for index in range(PARTICIPANTS)
+        for index in range(participants)
     ]
     state = {
         "id": ROOM,
@@ -51,14 +79,6 @@ def seed_home(home: Path, messages: int) -> None:
     write(room / "room.json", json.dumps(state))
     write(room / "participants.json", json.dumps(roster))
     write(room / "brief.md", "Measure.")
-    filler = "x" * 180
-    with (room / "messages.jsonl").open("w") as log:
-        (room / "messages.jsonl").chmod(0o600)
-        for number in range(1, messages + 1):
-            log.write(
-                f'{{"id":{number},"room":"{ROOM}","ts":"{now}","from":"p{1 + number % 99}",'
-                f'"type":"message","text":"message {number} {filler}","mentions":[]}}\n'
-            )
     current = {
         "roomId": ROOM,
         "alias": "host",
@@ -66,6 +86,7 @@ def seed_home(home: Path, messages: int) -> None:
         "baseUrl": "http://127.0.0.1:8787",
     }
     write(home / "current-room.json", json.dumps(current))
+    return room
 
 
 def write(path: Path, text: str) -> None:
