@@ -23,6 +23,10 @@ Record = tuple[int, bytes]
 
 _encode: Final = msgspec.json.Encoder().encode
 _ENTRY_OVERHEAD_BYTES: Final = 200
+# By then a room of 100,000 messages has been read, and what waited for the server is served.
+_WARM_UP_SECONDS: Final = 1
+# In the languages that agents write most: a lexer is made when it is first used.
+_SAMPLE: Final = "".join(f"```{name}\nx\n```\n" for name in ("python", "js", "ts", "bash", "diff"))
 
 
 class Rendering:
@@ -42,9 +46,13 @@ class Rendering:
         """How many callers wait for the thread."""
 
     async def warm_up(self) -> None:
-        """Load the libraries once somebody opens the page, and return."""
-        await self.page_opened.wait()
-        await trio.to_thread.run_sync(_render, "", (), limiter=self._thread)
+        """Load the libraries: when somebody opens the page, or once the server has started.
+
+        They take 100 ms and 9 MiB; whoever comes first is not to wait for them.
+        """
+        with trio.move_on_after(_WARM_UP_SECONDS):
+            await self.page_opened.wait()
+        await trio.to_thread.run_sync(_render, _SAMPLE, (), limiter=self._thread)
 
     async def render_records(self, reader: str, records: Sequence[Record]) -> list[Record]:
         """Give records with a last key ``html``: as many, from the first, as fit a page.
@@ -153,8 +161,7 @@ def _with_html(entry: bytes) -> bytes:
 
 
 def _render(text: str, mentions: Container[str]) -> str:
-    # Here for start-up time: the libraries take 50 ms and 12 MiB, and a room that nobody
-    # looks at with a browser never needs them.
+    # Here for start-up time: a server answers before it has loaded what only the page needs.
     from agentgather.page.render import render_markdown
 
     return render_markdown(text, mentions)

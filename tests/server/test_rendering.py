@@ -296,16 +296,23 @@ async def test_who_asks_for_many_pages_stands_in_line_once(
     assert rendered.index("live") == 1, rendered
 
 
-async def test_opening_the_page_loads_the_renderer(table: Table) -> None:
-    loaded: list[bool] = []
-    kept = table.live.rendering
-    assert not kept.page_opened.is_set()
-    await table.anyone.get("/assets/main.js")
-    await table.ada.get("/messages")
-    assert not kept.page_opened.is_set()
-    await table.anyone.get("/")
-    assert kept.page_opened.is_set()
-    with trio.fail_after(5):
-        await kept.warm_up()
-        loaded.append(True)
-    assert loaded
+@pytest.mark.parametrize("opened", [False, True], ids=["after a second", "by the page"])
+async def test_the_renderer_is_loaded_before_it_is_needed(
+    home: Home, monkeypatch: pytest.MonkeyPatch, *, opened: bool
+) -> None:
+    loaded_at: list[float] = []
+
+    def note(_text: str, _mentions: object) -> str:
+        loaded_at.append(trio.from_thread.run_sync(trio.current_time))
+        return ""
+
+    monkeypatch.setattr(rendering, "_render", note)
+    async with open_table(home) as table:
+        started = trio.current_time()
+        if opened:
+            await table.anyone.get("/assets/main.js")
+            await table.ada.get("/messages")
+            assert not table.live.rendering.page_opened.is_set()
+            await table.anyone.get("/")
+        await trio.sleep(2)
+        assert [round(at - started) for at in loaded_at] == [0 if opened else 1]

@@ -3,7 +3,7 @@
 import { call } from "./api.js";
 import { token } from "./session.js";
 
-const FIRST = 20; // messages: more than a window shows
+const FIRST = 14; // messages: more than a window shows
 const PAST_THE_END = 999_999_999_999_999;
 
 export const newestPage = (limit) =>

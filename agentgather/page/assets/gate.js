@@ -5,7 +5,7 @@ import { byId, setText, show } from "./dom.js";
 import { base, setToken, tokenIn } from "./session.js";
 import { reveal } from "./text.js";
 
-const SCREENS = ["invite", "naming", "ended", "room"];
+const SCREENS = ["opening", "invite", "naming", "ended", "room"];
 
 export function showScreen(name) {
   for (const screen of SCREENS) show(byId(screen), screen === name);

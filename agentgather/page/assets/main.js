@@ -52,14 +52,21 @@ const roster = new Roster({
 });
 let live = null;
 
-facts.addEventListener("status", () => {
-  roster.draw();
-  timeline.refresh();
-  composer.refresh();
-  notifier.title(timeline.reader.unseen);
-  showRights();
-});
-facts.addEventListener("brief", () => brief.draw());
+// What stands beside the messages is drawn once those can be read, and with each change.
+function keepDrawn() {
+  const drawStatus = () => {
+    roster.draw();
+    timeline.refresh();
+    composer.refresh();
+    notifier.title(timeline.reader.unseen);
+    showRights();
+  };
+  const drawBrief = () => brief.draw();
+  facts.addEventListener("status", drawStatus);
+  facts.addEventListener("brief", drawBrief);
+  drawStatus();
+  drawBrief();
+}
 
 function showRights() {
   show(byId("host-open"), facts.isHost);
@@ -116,6 +123,13 @@ async function enter() {
   }
 }
 
+// Resolves when the browser has painted; a page in the background does not wait for it.
+const painted = () =>
+  new Promise((done) => {
+    requestAnimationFrame(() => setTimeout(done, 0));
+    setTimeout(done, 100);
+  });
+
 // The host's server may be starting: the link is good, so it is tried again.
 function retryLater(error) {
   showEnd("The room does not answer", `${reveal(explain(error))} It is tried again every few seconds.`);
@@ -126,15 +140,17 @@ async function visit() {
   const page = await enter();
   setText(byId("room-name"), reveal(facts.status.room));
   showScreen("room");
+  showRights();
   timeline.start(page);
   composer.resume();
   outbox.resume();
   outbox.settle(new Set(page.messages.map((message) => message.client_msg_id)));
-  notifier.resume();
-  notifier.title(timeline.reader.unseen);
-  performance.mark("agentgather:usable");
   if (mayWrite()) byId("text").focus({ preventScroll: true });
+  performance.mark("agentgather:usable");
+  notifier.resume();
   if (!facts.isClosed) call("/join", { body: {} }).catch(() => {});
+  await painted();
+  keepDrawn();
   facts.keepFresh();
   await follow();
 }
