@@ -68,7 +68,9 @@ export class Facts extends EventTarget {
   }
 
   async #read() {
-    this.takeStatus(await call("/status"));
+    const status = await call("/status");
+    if (this.ended) return;
+    this.takeStatus(status);
     if (this.status.brief_version !== this.brief.brief_version) await this.readBrief();
   }
 

@@ -69,6 +69,7 @@ function keepDrawn() {
 }
 
 function showRights() {
+  if (facts.ended) return;
   show(byId("host-open"), facts.isHost);
   if (facts.isClosed) composer.allow("The room is closed.");
   else if (facts.isObserver) composer.allow("You are an observer: you read, and write nothing.");

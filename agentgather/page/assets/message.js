@@ -243,10 +243,11 @@ export function fill(target, { html, text }, me = "") {
   }
 }
 
+// One of eight colours, the same for everybody who looks (FNV-1a).
 function hueOf(alias) {
-  let sum = 0;
-  for (const c of alias) sum = (sum * 31 + c.codePointAt(0)) % 997;
-  return String(sum % 8);
+  let hash = 2166136261;
+  for (const c of alias) hash = Math.imul(hash ^ c.codePointAt(0), 16777619);
+  return String((hash >>> 16) % 8);
 }
 
 function linesIn(text) {

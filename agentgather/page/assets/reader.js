@@ -51,7 +51,8 @@ export class Reader {
     if (this.watches()) return;
     const others = items.filter((item) => this.#isOthers(item));
     if (!others.length) return;
-    if (areShown && !this.divider) this.#setDivider(others[0]);
+    // One that was cut away with its message marks nothing any more.
+    if (areShown && !this.divider?.element.isConnected) this.#setDivider(others[0]);
     this.unseen += others.length;
     this.onCount(this.unseen);
   }
