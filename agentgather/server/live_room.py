@@ -208,12 +208,12 @@ class LiveRoom:
         if is_blank(text):
             return ""
         mentions = parse_mentions(text, self.room.roster.present)
-        return await self.rendering.render_text(text, mentions)
+        return await self.rendering.render_text(sender.alias, text, mentions)
 
-    async def render_brief(self, body: str) -> str:
+    async def render_brief(self, reader: Participant, body: str) -> str:
         """Give a brief as HTML."""
         mentions = parse_mentions(body, self.room.roster.present)
-        return await self.rendering.render_text(body, mentions, keep=True)
+        return await self.rendering.render_text(reader.alias, body, mentions, keep=True)
 
     # --- Coming and going -------------------------------------------------------------
     def join(self, participant: Participant, now: Moment) -> Staged | None:

@@ -6,8 +6,8 @@ done in a thread, one text at a time, and the loop only puts together what is th
 
 import time
 from collections import OrderedDict
-from collections.abc import Container, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Container, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Final
 from weakref import WeakValueDictionary
@@ -64,7 +64,7 @@ class Rendering:
         page = _fill(records, self._recall(records))
         if page is None:
             with self._busy():
-                async with self._turns_of.setdefault(reader, trio.Lock()), self._turn:
+                async with self._in_turn(reader):
                     ready = self._recall(records)
                     fresh = await trio.to_thread.run_sync(
                         partial(_render_missing, records, ready), limiter=self._thread
@@ -75,19 +75,31 @@ class Rendering:
         assert page is not None, "the first cursor's records are always rendered"
         return page
 
-    async def render_text(self, text: str, mentions: Container[str], *, keep: bool = False) -> str:
-        """Give a text as HTML. One that is asked for again and again is worth keeping."""
+    async def render_text(
+        self, reader: str, text: str, mentions: Container[str], *, keep: bool = False
+    ) -> str:
+        """Give a text as HTML. One that many ask for, again and again, is worth keeping."""
         key = (text, mentions)
-        known = self._kept.get(key) if keep else None
-        if known is not None:
-            self._kept.move_to_end(key)
-            return known.decode()
-        with self._busy():
-            async with self._turn:
-                html = await trio.to_thread.run_sync(_render, text, mentions, limiter=self._thread)
-        if keep:
-            self._keep(key, html.encode())
-        return html
+        known = self._kept.get(key)
+        if known is None:
+            with self._busy():
+                async with self._in_turn(reader):
+                    known = self._kept.get(key)
+                    if known is None:
+                        html = await trio.to_thread.run_sync(
+                            _render, text, mentions, limiter=self._thread
+                        )
+                        if keep:
+                            self._keep(key, html.encode())
+                        return html
+        self._kept.move_to_end(key)
+        return known.decode()
+
+    @asynccontextmanager
+    async def _in_turn(self, reader: str) -> AsyncIterator[None]:
+        """Stand in line for the thread, each reader once."""
+        async with self._turns_of.setdefault(reader, trio.Lock()), self._turn:
+            yield
 
     def _recall(self, records: Sequence[Record]) -> dict[bytes, bytes]:
         ready: dict[bytes, bytes] = {}

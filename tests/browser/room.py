@@ -49,6 +49,7 @@ class Room:
         strips_prefix: bool = False,
     ) -> None:
         self.home = folder / "home"
+        self.name = NAME
         self._environment = {
             **os.environ,
             "HOME": str(folder),
@@ -96,7 +97,7 @@ class Room:
         self._server = server
         assert server.stdout is not None
         told = server.stdout.readline()
-        assert told.startswith(f"Serving {NAME} at "), f"the room is not served: {told!r}"
+        assert told.startswith(f"Serving {self.name} at "), f"the room is not served: {told!r}"
 
     def stop(self, *, kill: bool = False) -> None:
         """End the server in order, or in the middle of whatever it does."""
@@ -109,6 +110,15 @@ class Room:
         assert server.stdout is not None
         server.stdout.close()
         assert kill or status == 0, f"the server ended with {status}"
+
+    def follow_with(self, name: str, *, brief: str = "Goal: say **hello**.") -> None:
+        """Make another room in the home of one that is not served, and serve it in its place."""
+        self._run("room", "start", name, "--brief", brief)
+        token = json.loads((self.home / "current-room.json").read_text())["token"]
+        self.name = name
+        self.host = Seat("host", token, f"{self.url}/#token={token}")
+        self.seats = {"host": self.host}
+        self.start()
 
     def restart(self, *, kill: bool = False) -> None:
         """End the server and serve again, on the same port."""

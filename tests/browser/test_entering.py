@@ -164,6 +164,21 @@ def test_who_leaves_can_come_back(room: Room, visitors: Visitors) -> None:
     assert room.messages()[-1]["text"] == "ada joined"
 
 
+def test_who_could_not_leave_is_told_so_and_stays(room: Room, visitors: Visitors) -> None:
+    ada = room.invite("ada", name="Ada")
+    visitor = visitors.open(ada.link).enters()
+    visitor.guards.allow_console("ERR_")
+    visitor.page.route("**/leave", lambda route: route.abort())
+    visitor.page.get_by_role("button", name="Leave", exact=True).click()
+    visitor.page.get_by_role("dialog").get_by_role("button", name="Leave").click()
+    told = visitor.page.get_by_role("dialog", name="That did not work")
+    expect(told).to_contain_text("does not answer")
+    expect(told.get_by_role("button", name="Cancel")).to_be_hidden()
+    told.get_by_role("button", name="OK").click()
+    visitor.sees_screen("room")
+    visitor.sees_state("live")
+
+
 def test_a_host_that_is_starting_is_waited_for(room: Room, visitors: Visitors) -> None:
     ada = room.invite("ada", name="Ada")
     visitor = visitors.open(ada.link).enters()

@@ -1,7 +1,7 @@
 """A long log: read in pages, without jumps, in a document that stays small."""
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.conftest import OpenRoom
 from tests.browser.room import Room
@@ -126,6 +126,83 @@ def test_a_reply_to_something_long_ago_leads_there_and_back(long_room: Room, ada
     expect(ada.message(later)).to_have_count(0)
     ada.page.locator("#jump").click()
     ada.sees_message(later)
+    assert is_a_run(ids(ada))
+
+
+def test_from_the_beginning_one_scrolls_on_to_the_end(long_room: Room, ada: Visitor) -> None:
+    """The first messages are short, so that both ends are near at once."""
+    reply = long_room.post("host", "about the first", reply_to=1)
+    ada.sees_message(reply).locator(".answers a").click()
+    ada.sees_message(1)
+    for _ in range(4):
+        before = ids(ada)[-1]
+        scroll_to(ada, "bottom")
+        ada.waits_for(
+            f"() => Number([...document.querySelectorAll('#timeline > li')].at(-1).dataset.id)"
+            f" > {before}"
+        )
+        assert is_a_run(ids(ada))
+
+
+def test_what_comes_while_one_jumps_to_the_end_is_there(long_room: Room, ada: Visitor) -> None:
+    reply = long_room.post("host", "about the old one", reply_to=7)
+    ada.sees_message(reply).locator(".answers a").click()
+    ada.sees_message(7)
+    posted: list[int] = []
+
+    def answer_late(route: Route) -> None:
+        answer = route.fetch()
+        # It comes live before the page that lacks it is there.
+        posted.append(long_room.post("host", f"meanwhile {len(posted)}"))
+        ada.page.wait_for_timeout(300)
+        route.fulfill(response=answer)
+
+    ada.page.route("**/messages?before_id=99*", answer_late, times=1)
+    ada.page.locator("#jump").click()
+    ada.sees_message(posted[0] if posted else "meanwhile 0")
+    last = long_room.post("host", "after it")
+    ada.sees_message(last)
+    assert is_a_run(ids(ada))
+    assert posted[0] in ids(ada)
+
+
+def test_a_page_that_is_ahead_of_the_stream_brings_nothing_twice(
+    long_room: Room, ada: Visitor
+) -> None:
+    reply = long_room.post("host", "about the old one", reply_to=7)
+    ada.sees_message(reply).locator(".answers a").click()
+    ada.sees_message(7)
+    for number in range(30):
+        long_room.post("host", f"quick {number}")
+        if number % 10 == 0:
+            # Whether the pill is there depends on what has loaded by now.
+            ada.page.evaluate("document.getElementById('jump').click()")
+            scroll_to(ada, "bottom")
+    last = long_room.post("host", "the last")
+    ada.page.evaluate("document.getElementById('jump').click()")
+    ada.sees_message(last)
+    assert is_a_run(ids(ada))
+
+
+def test_a_jump_within_sight_of_the_end_goes_on_following(room: Room, visitors: Visitors) -> None:
+    ada = visitors.open(room.invite("ada", name="Ada").link).enters()
+    asked = room.post("host", "a question")
+    reply = room.post("host", "an answer", reply_to=asked)
+    ada.sees_message(reply).locator(".answers a").click()
+    expect(ada.page.locator("#jump")).to_be_hidden()
+    for number in range(30):
+        room.post("host", f"more {number}")
+    expect(ada.sees_message("more 29")).to_be_in_viewport()
+
+
+def test_who_sends_while_scrolled_back_sees_what_becomes_of_it(
+    long_room: Room, ada: Visitor
+) -> None:
+    ada.sees_message(LENGTH)
+    scroll_to(ada, "top")
+    expect(ada.page.locator("#jump")).to_be_visible()
+    ada.says("from far above")
+    expect(ada.sees_message("from far above")).to_be_in_viewport()
     assert is_a_run(ids(ada))
 
 

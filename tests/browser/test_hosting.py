@@ -207,3 +207,16 @@ def test_the_overview_shows_who_wrote_when_and_who_attended(room: Room, host: Vi
     expect(rows.nth(1)).to_contain_text("rev")
     expect(rows.nth(1).get_by_role("cell").first).to_have_text("3")
     expect(rows.nth(2)).to_contain_text("Hanna")
+
+
+def test_what_is_opened_while_the_room_is_away_says_so(room: Room, host: Visitor) -> None:
+    host.guards.allow_console("ERR_|Failed to fetch")
+    room.stop()
+    host.page.get_by_role("button", name="Overview").click()
+    told = host.page.get_by_role("dialog", name="That did not open")
+    expect(told).to_contain_text("Try again")
+    told.get_by_role("button", name="OK").click()
+    room.start()
+    host.sees_state("live")
+    host.page.get_by_role("button", name="Overview").click()
+    expect(host.page.get_by_role("dialog", name="Overview")).to_be_visible()

@@ -106,7 +106,7 @@ def test_times_are_relative_and_exact_on_hover(room: Room, visitors: Visitors) -
     expect(time).to_have_text("just now")
     assert re.search(r"\d\d?:\d\d:\d\d", time.get_attribute("title") or "")
     assert time.get_attribute("datetime") == room.messages()[-1]["ts"]
-    expect(ada.page.locator(".day")).to_have_count(1)
+    expect(ada.page.locator(".new-day")).to_have_count(1)
 
 
 def test_days_are_parted(room: Room, visitors: Visitors) -> None:
@@ -121,7 +121,7 @@ def test_days_are_parted(room: Room, visitors: Visitors) -> None:
     log.write_text("\n".join(lines) + "\n")
     room.start()
     ada = visitors.open(room.seats["ada"].link).enters()
-    expect(ada.page.locator(".day")).to_have_count(2)
+    expect(ada.page.locator(".new-day")).to_have_count(2)
 
 
 def test_long_messages_are_folded_and_unfold(room: Room, visitors: Visitors) -> None:

@@ -212,6 +212,32 @@ def test_a_name_that_nobody_has_is_warned_of(room: Room, ada: Visitor) -> None:
     expect(hint(ada)).to_have_text("Nobody here is called @nobody.")
 
 
+def test_capitals_name_nobody_and_are_warned_of(room: Room, ada: Visitor) -> None:
+    field(ada).fill("@Rev, please")
+    expect(hint(ada)).to_have_text("Nobody here is called @Rev. Do you mean @rev?")
+
+
+def test_what_was_written_in_another_room_at_the_same_place_stays_there(
+    room: Room, ada: Visitor, visitors: Visitors
+) -> None:
+    """Rooms of one host follow each other on one port, and their seats have the same names."""
+    ada.guards.allow_console("ERR_")
+    ada.page.route("**/messages", lambda route: route.abort())
+    ada.says("for the first room")
+    expect(ada.page.locator("#outbox li")).to_have_attribute("data-state", "failed")
+    field(ada).fill("a draft for it")
+    ada.page.unroute("**/messages")
+    room.stop()
+    room.follow_with("another")
+    ada.page.goto("about:blank")
+    ada.page.goto(room.invite("ada", name="Ada").link)
+    ada.enters()
+    expect(ada.page.locator("#room-name")).to_have_text("another")
+    expect(field(ada)).to_have_value("")
+    expect(ada.page.locator("#outbox li")).to_have_count(0)
+    assert texts(room) == []
+
+
 def test_a_preview_shows_what_the_room_will_show(room: Room, ada: Visitor) -> None:
     field(ada).fill("**bold** for @rev\n\n| a | b |\n|---|---|\n| 1 | 2 |")
     toggle = ada.page.locator("#preview-toggle")

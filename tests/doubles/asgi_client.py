@@ -90,6 +90,11 @@ class Exchange:
         self._request_body = body
         self.body_gate.set()
 
+    def take(self) -> None:
+        """Take the one thing that waits, though the client stopped taking."""
+        self.taking.set()
+        self.taking = trio.Event()
+
     async def send(self, message: dict[str, Any]) -> None:
         await trio.lowlevel.checkpoint()
         if self.left.is_set():

@@ -139,13 +139,60 @@ def test_code_has_the_classes_of_a_known_language() -> None:
     assert render("    a < b") == plain
 
 
-def test_code_is_coloured_up_to_a_bound() -> None:
-    short = "```python\n" + "return 1\n" * 300 + "```\n"
-    assert render(short).count('class="k"') == 300
-    assert render(short * 3).count('class="k"') == 300
-    wide = f"```python\nreturn '{'x' * 300}'\n```"
-    assert '<span class="k">' not in render(wide)
-    assert 'data-language="python"' in render(wide)
+def python(*lines: str) -> str:
+    return "\n".join(("```python", *lines, "```", ""))
+
+
+def keywords(text: str) -> list[int]:
+    """Give how many keywords have their colour, in each block of code."""
+    blocks = render(text).split('<pre class="code" data-language="python">')[1:]
+    return [block.count('class="k"') for block in blocks]
+
+
+RETURN = "return '" + "x" * 90 + "'"
+"""A line of a hundred characters, with the line's end."""
+
+
+def test_a_block_is_coloured_as_a_whole_or_not_at_all() -> None:
+    assert keywords(python(*[RETURN] * 39)) == [39]
+    assert keywords(python(*[RETURN] * 41)) == [0]
+    # What has no colours leaves them to those behind it.
+    blocks = [python(*[RETURN] * count) for count in (41, 20, 20, 10, 10, 5)]
+    assert keywords("".join(blocks)) == [0, 20, 0, 10, 0, 5]
+
+
+def test_lines_and_marks_leave_less_for_colours() -> None:
+    code = python(*[RETURN] * 35)
+    assert keywords(code) == [35]
+    for prose in ("a\n" * 400, "a *b*\n\n" * 200, "- a\n" * 100):
+        assert keywords(prose + "\n" + code) == [0], prose
+        assert keywords(prose + "\n" + python(RETURN)) == [1]
+    # The code's own lines too.
+    assert keywords(python(*["return 1"] * 380)) == [380]
+    assert keywords(python(*["return 1"] * 440)) == [0]
+
+
+@pytest.mark.parametrize(
+    ("most", "over"),
+    [
+        (["return " + "1" * 193], ["return " + "1" * 194]),
+        (["return"] + [""] * 18 + ["return"], ["return"] + [""] * 19 + ["return"]),
+        (["return", *[" \t"] * 18, "return"], ["return", *[" \t"] * 19, "return"]),
+        *(
+            (["return " + opener * 20], ["return " + opener * 21])
+            for opener in ("/*", "<!", "<?", "''' ", '""" ', "[[", "<<", "(*", "{-", "%", "`", "$(")
+        ),
+        (["=begin return"] * 20, ["=begin return"] * 21),
+    ],
+)
+def test_code_that_a_lexer_may_take_long_for_has_no_colours(
+    most: list[str], over: list[str]
+) -> None:
+    kept = python("return 1")
+    # Strings and comments may swallow the word; that there are colours is what counts.
+    assert '<span class="' in render(python("return", *most))
+    assert '<span class="' not in render(python(*over))
+    assert keywords(kept + python(*over) + kept) == [1, 0, 1]
 
 
 def hidden(names: str) -> str:

@@ -8,6 +8,7 @@ import trio
 from agentgather.storage.home import Home
 from agentgather.storage.stored_room import LOG_FILE
 from agentgather.wire.limits import MAX_ACTIVITY_BUCKETS, STALE_AFTER_MS
+from tests.doubles.asgi_client import Reply
 from tests.doubles.clock import VIRTUAL_TIME
 from tests.doubles.table import Table, open_table
 
@@ -106,6 +107,26 @@ async def test_many_ask_at_once_and_each_message_counts_once(table: Table) -> No
         for _ in range(20):
             nursery.start_soon(ask)
     assert totals == [40] * 20
+
+
+@pytest.mark.parametrize(
+    ("act", "outcome"), [("remove", (410, "participant_removed")), ("rotate", (403, "forbidden"))]
+)
+async def test_a_seat_that_ends_while_it_is_drawn_for_is_shown_nothing(
+    table: Table, act: str, outcome: tuple[int, str]
+) -> None:
+    await table.ada.say("a")
+    replies: list[Reply] = []
+
+    async def ask() -> None:
+        replies.append(await table.rev.get("/activity"))
+
+    async with trio.open_nursery() as nursery, table.live.activity._turn:
+        nursery.start_soon(ask)
+        await table.settled()
+        assert (await table.host.post(f"/participants/rev/{act}")).status == 200
+        assert not replies
+    assert [reply.outcome for reply in replies] == [outcome]
 
 
 @pytest.mark.parametrize("base", ["", "Public", "https://evil.example"])

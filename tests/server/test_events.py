@@ -3,9 +3,11 @@
 import pytest
 import trio
 
+from agentgather.server import rendering
 from agentgather.wire.limits import HEARTBEAT_SECONDS, MAX_TEXT_UNITS
 from tests.doubles.asgi_client import AsgiClient, Event
 from tests.doubles.clock import VIRTUAL_TIME
+from tests.doubles.gated_renderer import GatedRenderer
 from tests.doubles.table import Table
 
 pytestmark = VIRTUAL_TIME
@@ -155,6 +157,34 @@ async def test_a_change_of_the_room_s_facts_is_told(
         assert after["room_status"] == "open"
 
 
+async def test_the_room_s_facts_do_not_wait_for_what_is_rendered(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renderer = GatedRenderer(is_open=False)
+    monkeypatch.setattr(rendering, "_render", renderer)
+    said = [await table.ada.say(f"{number}") for number in range(3)]
+    async with table.rev.events("/events?render=html") as stream:
+        first = await stream.next()
+        assert first is not None
+        assert (first.name, first.data["brief_version"]) == ("status", 1)
+        await table.settled()
+        assert b"".join(stream.exchange.chunks).count(b"event: ") == 1
+        # What happens meanwhile is told afterwards.
+        said.append(await table.ada.say("3"))
+        await table.host.post("/brief", {"body": "new"})
+        await table.settled()
+        assert b"".join(stream.exchange.chunks).count(b"event: ") == 1
+        renderer.gate.set()
+        events = await stream.until("heartbeat")
+    assert [event.data["brief_version"] for event in events if event.name == "status"] == [2]
+    messages = [event for event in events if event.name == "message"]
+    assert [event.id for event in messages] == [1, 2, 3, 4, 5]
+    assert [event.data for event in messages[:4]] == [
+        message | {"html": f"<p>{message['text']}</p>"} for message in said
+    ]
+    assert renderer.texts == ["0", "1", "2", "3", "Room brief updated to v2"]
+
+
 # --- Ends -------------------------------------------------------------------------------
 async def test_the_close_ends_a_stream_after_the_last_message(table: Table) -> None:
     async with table.rev.events("/events") as stream, table.bo.events("/events?for=me") as other:
@@ -209,6 +239,32 @@ async def test_rotation_ends_a_stream_under_the_old_token_at_once(table: Table) 
         assert events[-1].data == {"reason": "token_replaced"}
     async with AsgiClient(table.app, invite["token"]).events("/events") as stream:
         await stream.until("status")
+
+
+@pytest.mark.parametrize(
+    ("act", "reason"), [("remove", "participant_removed"), ("rotate", "token_replaced")]
+)
+@pytest.mark.parametrize("facts_wait", [False, True], ids=["rendering", "before"])
+async def test_a_seat_that_ends_while_it_is_rendered_for_is_shown_nothing(
+    table: Table, monkeypatch: pytest.MonkeyPatch, act: str, reason: str, *, facts_wait: bool
+) -> None:
+    renderer = GatedRenderer(is_open=False)
+    monkeypatch.setattr(rendering, "_render", renderer)
+    await table.ada.say("a secret")
+    async with table.rev.events("/events?render=html") as stream:
+        stream.exchange.stall = facts_wait
+        await table.settled()
+        stream.exchange.take()  # the head
+        await table.settled()
+        assert (await table.host.post(f"/participants/rev/{act}")).status == 200
+        stream.exchange.stall = False
+        stream.exchange.taking.set()
+        await table.settled()
+        renderer.gate.set()
+        events = await stream.until("closed")
+        assert [event.name for event in events] == ["status", "closed"]
+        assert events[-1].data == {"reason": reason}
+        assert await stream.next() is None
 
 
 async def test_shutdown_ends_a_stream_without_calling_it_over(table: Table) -> None:

@@ -1,7 +1,7 @@
 """Messages, the brief and previews as HTML."""
 
 import json
-import threading
+from functools import partial
 
 import pytest
 import trio
@@ -15,13 +15,24 @@ from agentgather.wire.limits import (
     MAX_RENDERED_PAGE_MESSAGES,
     MAX_TEXT_UNITS,
     PREVIEWS_PER_WINDOW,
+    WRITES_PER_WINDOW,
 )
+from tests.doubles.asgi_client import AsgiClient, Reply
 from tests.doubles.clock import VIRTUAL_TIME
+from tests.doubles.gated_renderer import GatedRenderer
 from tests.doubles.table import Table, open_table
 
 pytestmark = VIRTUAL_TIME
 
 MENTION = '<span class="mention" data-alias="ada">@ada</span>'
+
+
+@pytest.fixture
+def renderer(monkeypatch: pytest.MonkeyPatch) -> GatedRenderer:
+    """The renderer of every room, behind a gate that is shut."""
+    gated = GatedRenderer(is_open=False)
+    monkeypatch.setattr(rendering, "_render", gated)
+    return gated
 
 
 def record(number: int, text: str = "x") -> tuple[int, bytes]:
@@ -136,22 +147,41 @@ async def test_a_slow_page_is_cut_and_the_rest_comes_later(
         assert [event.data["html"] for event in events] == [f"<p>{n}</p>" for n in range(5)]
 
 
-async def test_what_was_rendered_is_rendered_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    texts: list[str] = []
-    real = rendering._render
-
-    def note(text: str, mentions: tuple[str, ...]) -> str:
-        texts.append(text)
-        return real(text, mentions)
-
-    monkeypatch.setattr(rendering, "_render", note)
+async def test_what_was_rendered_is_rendered_once(renderer: GatedRenderer) -> None:
     kept = Rendering()
     records = [record(number, f"{number}") for number in range(1, 9)]
     async with trio.open_nursery() as nursery:
         for _ in range(20):
             nursery.start_soon(kept.render_records, "ada", records)
-    assert texts == [f"{number}" for number in range(1, 9)]
+        await trio.testing.wait_all_tasks_blocked()
+        renderer.gate.set()
+    assert renderer.texts == [f"{number}" for number in range(1, 9)]
     assert kept.busy == 0
+
+
+async def test_a_brief_that_many_ask_for_at_once_is_rendered_once(
+    table: Table, renderer: GatedRenderer
+) -> None:
+    readers = [table.host, table.ada, table.rev, table.bo, table.eve]
+    for number in range(45):
+        if number % WRITES_PER_WINDOW == 0:
+            await trio.sleep(61)
+        invite = (await table.host.post("/participants", {"alias": f"reader-{number}"})).json()
+        readers.append(AsgiClient(table.app, invite["token"]))
+    replies: list[Reply] = []
+
+    async def read(client: AsgiClient) -> None:
+        replies.append(await client.get("/brief?render=html"))
+
+    async with trio.open_nursery() as nursery:
+        for client in readers:
+            nursery.start_soon(read, client)
+        await table.settled_but_for_the_disk()
+        assert table.live.rendering.busy == len(readers) == 50
+        renderer.gate.set()
+    assert renderer.texts == ["Goal: say hello."]
+    assert [reply.json()["brief"]["html"] for reply in replies] == ["<p>Goal: say hello.</p>"] * 50
+    assert table.live.rendering.busy == 0
 
 
 async def test_the_cache_is_bounded_and_forgets_the_oldest(
@@ -169,6 +199,41 @@ async def test_the_cache_is_bounded_and_forgets_the_oldest(
     assert record(39)[1] in kept._kept
 
 
+async def test_what_is_asked_for_is_forgotten_last(
+    monkeypatch: pytest.MonkeyPatch, renderer: GatedRenderer
+) -> None:
+    monkeypatch.setattr("agentgather.server.rendering.MAX_RENDERED_BYTES", 5_000)
+    renderer.gate.set()
+    kept = Rendering()
+    greeting = record(1, "greeting")
+    for number in range(2, 40):
+        await kept.render_records("ada", [record(number, f"{number}")])
+        await kept.render_text("ada", "brief", (), keep=True)
+        await kept.render_records("eve", [greeting])
+    assert [renderer.texts.count(text) for text in ("brief", "greeting", "39")] == [1, 1, 1]
+    await kept.render_records("ada", [record(2, "2")])
+    assert renderer.texts.count("2") == 2
+    for number in range(40, 80):
+        await kept.render_records("ada", [record(number, f"{number}")])
+    await kept.render_text("ada", "brief", (), keep=True)
+    await kept.render_records("eve", [greeting])
+    assert [renderer.texts.count(text) for text in ("brief", "greeting")] == [2, 2]
+
+
+async def test_who_came_second_has_asked_for_it_too(renderer: GatedRenderer) -> None:
+    kept = Rendering()
+    async with trio.open_nursery() as nursery:
+        for reader in ("ada", "eve"):
+            nursery.start_soon(partial(kept.render_text, reader, "brief", (), keep=True))
+            await trio.testing.wait_all_tasks_blocked()
+            if reader == "ada":
+                nursery.start_soon(kept.render_records, "rev", [record(1)])
+                await trio.testing.wait_all_tasks_blocked()
+        renderer.gate.set()
+    assert renderer.texts == ["brief", "x"]
+    assert list(kept._kept) == [record(1)[1], ("brief", ())]
+
+
 async def test_a_stream_shows_live_messages_as_html(table: Table) -> None:
     async with table.ada.events("/events?render=html") as stream:
         for number in range(1, 4):
@@ -178,24 +243,32 @@ async def test_a_stream_shows_live_messages_as_html(table: Table) -> None:
             assert event.data == message | {"html": f"<p><em>{number}</em> {MENTION}</p>"}
 
 
+@pytest.mark.parametrize(
+    "target",
+    ["/messages?render=html", "/messages?render=html&before_id=9", "/brief?render=html"],
+)
+@pytest.mark.parametrize(
+    ("act", "outcome"), [("remove", (410, "participant_removed")), ("rotate", (403, "forbidden"))]
+)
 async def test_a_seat_that_ends_while_it_is_rendered_for_is_shown_nothing(
-    table: Table, monkeypatch: pytest.MonkeyPatch
+    table: Table, renderer: GatedRenderer, target: str, act: str, outcome: tuple[int, str]
 ) -> None:
-    await table.ada.say("secret")
-    real = table.live.rendering.render_records
+    await table.ada.say("a secret")
+    replies: list[Reply] = []
 
-    async def remove_meanwhile(
-        reader: str, records: list[tuple[int, bytes]]
-    ) -> list[tuple[int, bytes]]:
-        page = await real(reader, records)
-        assert (await table.host.post("/participants/rev/remove")).status == 200
-        return page
+    async def read() -> None:
+        replies.append(await table.rev.get(target))
 
-    monkeypatch.setattr(table.live.rendering, "render_records", remove_meanwhile)
-    async with table.rev.events("/events?render=html") as stream:
-        events = await stream.until("closed")
-        assert [event.name for event in events] == ["status", "closed"]
-        assert events[-1].data == {"reason": "participant_removed"}
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(table.ada.post, "/preview", {"text": "before it in line"})
+        await table.settled()
+        nursery.start_soon(read)
+        await table.settled()
+        assert (await table.host.post(f"/participants/rev/{act}")).status == 200
+        assert not replies
+        renderer.gate.set()
+    assert [reply.outcome for reply in replies] == [outcome]
+    assert (await table.rev.get(target)).outcome == outcome
 
 
 async def test_the_brief_is_rendered_with_the_mentions_of_now(table: Table) -> None:
@@ -271,29 +344,36 @@ async def test_many_readers_are_served_while_somebody_s_page_is_rendered(home: H
         assert longest < 0.06
 
 
-async def test_who_asks_for_many_pages_stands_in_line_once(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_who_asks_for_many_pages_stands_in_line_once(renderer: GatedRenderer) -> None:
     kept = Rendering()
-    gate = threading.Event()
-    rendered: list[str] = []
-    real = rendering._render_missing
-
-    def note(records: list[tuple[int, bytes]], ready: dict[bytes, bytes]) -> dict[bytes, bytes]:
-        gate.wait(5)
-        rendered.append(json.loads(records[0][1])["text"])
-        return real(records, ready)
-
-    monkeypatch.setattr(rendering, "_render_missing", note)
     async with trio.open_nursery() as nursery:
         for number in range(9):
             nursery.start_soon(kept.render_records, "eve", [record(number + 1, f"old {number}")])
         await trio.testing.wait_all_tasks_blocked()
         nursery.start_soon(kept.render_records, "ada", [record(99, "live")])
         await trio.testing.wait_all_tasks_blocked()
-        gate.set()
-    assert len(rendered) == 10
-    assert rendered.index("live") == 1, rendered
+        renderer.gate.set()
+    assert len(renderer.texts) == 10
+    assert renderer.texts.index("live") == 1, renderer.texts
+
+
+@pytest.mark.parametrize("others", ["", "/messages?render=html&limit=1", "/brief?render=html"])
+async def test_who_asks_for_many_previews_stands_in_line_once(
+    table: Table, renderer: GatedRenderer, others: str
+) -> None:
+    for text in ("first", "live"):
+        await table.rev.say(text)
+    async with trio.open_nursery() as nursery:
+        for number in range(PREVIEWS_PER_WINDOW):
+            nursery.start_soon(table.eve.post, "/preview", {"text": f"preview {number}"})
+            if others:
+                nursery.start_soon(table.eve.get, others)
+        await table.settled_but_for_the_disk()
+        nursery.start_soon(table.ada.get, "/messages?render=html&since_id=1")
+        await table.settled_but_for_the_disk()
+        renderer.gate.set()
+    assert len(renderer.texts) == PREVIEWS_PER_WINDOW + 1 + bool(others)
+    assert renderer.texts.index("live") == 1, renderer.texts
 
 
 @pytest.mark.parametrize("opened", [False, True], ids=["after a second", "by the page"])

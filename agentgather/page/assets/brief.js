@@ -21,16 +21,22 @@ export class BriefPanel {
     const changed = isNew && brief.brief_updated_by !== me;
     this.version = brief.brief_version;
     setText(byId("brief-version"), `v${brief.brief_version}`);
-    const at = Date.parse(brief.brief_updated_at);
-    const when = Number.isNaN(at) ? "" : `, ${relativeTime(at)}`;
-    setText(byId("brief-by"), `by ${reveal(this.facts.nameOf(brief.brief_updated_by))}${when}`);
-    byId("brief-by").title = Number.isNaN(at) ? "" : exactTime(at);
+    this.drawAuthor();
     const text = brief.body ? brief : { html: "<p>There is no brief yet.</p>" };
     fill(byId("brief-text"), { html: text.html, text: text.body }, me);
     if (changed) {
       show(byId("brief-changed"), true);
       this.announce(`The brief has changed: version ${brief.brief_version}`);
     }
+  }
+
+  // Who wrote it, and how long ago: that changes although the brief does not.
+  drawAuthor() {
+    const { brief } = this.facts;
+    const at = Date.parse(brief.brief_updated_at);
+    const when = Number.isNaN(at) ? "" : `, ${relativeTime(at)}`;
+    setText(byId("brief-by"), `by ${reveal(this.facts.nameOf(brief.brief_updated_by))}${when}`);
+    byId("brief-by").title = Number.isNaN(at) ? "" : exactTime(at);
   }
 
   #read() {

@@ -36,11 +36,12 @@ export class Completion {
     if (!word) return this.close();
     const wanted = word[1].toLowerCase();
     this.start = selectionStart - word[0].length;
+    const chosen = this.isOpen ? this.found[this.chosen]?.alias : "";
     this.found = this.facts.present
       .filter((one) => one.alias !== this.facts.me && matches(one, wanted))
       .sort((a, b) => a.last_seen_age_ms - b.last_seen_age_ms)
       .slice(0, MOST);
-    this.chosen = 0;
+    this.chosen = Math.max(0, this.found.findIndex((one) => one.alias === chosen));
     if (!this.found.length) return this.close();
     this.#draw();
   }
@@ -56,6 +57,9 @@ export class Completion {
       this.#take(this.found[this.chosen]);
     } else if (event.key === "Escape") {
       this.close();
+    } else if (["ArrowLeft", "ArrowRight", "Home", "End"].includes(event.key)) {
+      this.close();
+      return false;
     } else {
       return false;
     }

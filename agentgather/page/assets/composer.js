@@ -29,6 +29,7 @@ export class Composer {
     this.field.addEventListener("input", () => this.#changed());
     this.type.addEventListener("change", () => this.#save());
     byId("answering-end").addEventListener("click", () => this.answer(null));
+    byId("newline").addEventListener("click", () => this.#newLine());
     byId("preview-toggle").addEventListener("click", () => this.#togglePreview());
     addEventListener("pagehide", () => this.#save());
   }
@@ -66,12 +67,22 @@ export class Composer {
 
   #key(event) {
     if (this.completion.key(event)) return;
-    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+    // Safari says 229 where Enter only ends a word of an input method.
+    const composes = event.isComposing || event.keyCode === 229;
+    if (event.key === "Enter" && !event.shiftKey && !composes) {
       event.preventDefault();
       this.#submit();
     } else if (event.key === "Escape" && this.answering) {
       this.answer(null);
     }
+  }
+
+  // For keyboards on a screen, which have no Shift+Enter.
+  #newLine() {
+    this.field.focus();
+    const { selectionStart, selectionEnd } = this.field;
+    this.field.setRangeText("\n", selectionStart, selectionEnd, "end");
+    this.#changed();
   }
 
   #submit() {
@@ -117,13 +128,12 @@ export class Composer {
     const rest = this.completion.isOpen
       ? text.slice(0, this.completion.start) + text.slice(selectionStart)
       : text;
-    const nobody = mentionsIn(rest).filter((alias) => {
-      const person = this.facts.people.get(alias);
-      return !person || person.removed_at;
-    });
+    const nobody = mentionsIn(rest).filter((alias) => !this.#isHere(alias));
     if (nobody.length) {
       const names = nobody.slice(0, 3).map((alias) => `@${alias}`).join(", ");
-      return `Nobody here is called ${names}${nobody.length > 3 ? " …" : ""}.`;
+      const meant = nobody.map((alias) => alias.toLowerCase()).find((alias) => this.#isHere(alias));
+      const hint = meant ? ` Do you mean @${meant}?` : "";
+      return `Nobody here is called ${names}${nobody.length > 3 ? " …" : ""}.${hint}`;
     }
     if (text.length > TELL_LEFT_FROM) {
       return `${(MOST_UNITS - text.length).toLocaleString()} characters left.`;
@@ -131,8 +141,14 @@ export class Composer {
     return "";
   }
 
+  #isHere(alias) {
+    const person = this.facts.people.get(alias);
+    return Boolean(person && !person.removed_at);
+  }
+
   // The roster has changed: a name that nobody had may be somebody's by now.
   refresh() {
+    if (this.completion.isOpen) this.completion.update();
     setText(this.hint, this.#advice(this.field.value));
     this.#showAnswering();
   }
@@ -167,7 +183,10 @@ export class Composer {
     const preview = byId("preview");
     setText(preview, "…");
     try {
-      const { html } = await call("/preview", { body: { text: this.field.value } });
+      const text = this.field.value;
+      const { html } = await call("/preview", { body: { text } });
+      // An answer that was overtaken by more typing is not shown.
+      if (this.field.value !== text) return;
       fill(preview, { html: html || "<p>Nothing to preview.</p>" }, this.facts.me);
     } catch (error) {
       setText(preview, reveal(explain(error)));

@@ -4,6 +4,8 @@ import { call } from "./api.js";
 
 const OFTEN_MS = 15_000; // how old what /status says of attendance may get
 const SELDOM_MS = 60_000; // the same in a room of many hundred seats
+const APART_MS = 2_000; // between two readings that events ask for
+const SPREAD_MS = 200; // so that not all pages of a room ask in the same moment
 
 export class Facts extends EventTarget {
   // Fires `status` and `brief` when they were read anew.
@@ -15,6 +17,7 @@ export class Facts extends EventTarget {
     this.reading = null;
     this.again = false;
     this.readAt = 0;
+    this.due = null;
     this.ended = false;
   }
 
@@ -67,6 +70,15 @@ export class Facts extends EventTarget {
     }
   }
 
+  // Something has changed. In a lively room much does, and one reading tells of it all.
+  refreshSoon() {
+    const wait = Math.max(0, this.readAt + APART_MS - Date.now()) + SPREAD_MS * Math.random();
+    this.due ??= setTimeout(() => {
+      this.due = null;
+      this.refresh().catch(() => {});
+    }, wait);
+  }
+
   async #read() {
     const status = await call("/status");
     if (this.ended) return;
@@ -95,7 +107,7 @@ export class Facts extends EventTarget {
   // The stream tells when the roster, the policy or the brief has changed.
   heed({ room_status, brief_version, attendance_policy, roster_version }) {
     const told = JSON.stringify([room_status, brief_version, attendance_policy, roster_version]);
-    if (told !== this.told) this.refresh().catch(() => {});
+    if (told !== this.told) this.refreshSoon();
     this.told = told;
   }
 

@@ -79,10 +79,11 @@ export function askForName(status) {
 
 // The end of a visit. With `again` there is a way back.
 export function showEnd(title, text, again) {
+  const isNew = byId("ended").hidden;
   showScreen("ended");
   setText(byId("ended-title"), title);
   setText(byId("ended-text"), text);
   show(byId("ended-again"), Boolean(again));
   byId("ended-again").onclick = again ?? null;
-  byId(again ? "ended-again" : "ended-title").focus();
+  if (isNew) byId(again ? "ended-again" : "ended-title").focus();
 }

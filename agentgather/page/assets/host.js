@@ -92,7 +92,7 @@ class HostControls {
       if (done) this.announce(done);
       return answer;
     } catch (error) {
-      await confirmed("That did not work", reveal(explain(error)), "OK");
+      await tell("That did not work", reveal(explain(error)));
       return null;
     }
   }
@@ -163,8 +163,13 @@ class HostControls {
     if (!byId("inviting").open) byId("inviting").showModal();
     if (!isAgent) return;
     this.#give("invited-card", "Copy the card", "…");
-    const card = await request("/card?base=public", { as: invited.token });
-    this.#give("invited-card", "Copy the card", await card.text());
+    const card = await this.#tell(async () => {
+      const answer = await request("/card?base=public", { as: invited.token });
+      return answer.text();
+    });
+    // The command above prints it as well.
+    show(byId("invited-card"), Boolean(card));
+    if (card) this.#give("invited-card", "Copy the card", card);
   }
 
   #give(id, label, text) {

@@ -11,6 +11,7 @@ import { call, OVER, Refused, request, Unreachable } from "./api.js";
 import { eventsIn } from "./event-stream.js";
 
 const FIRST_EVENT_MS = 4_000; // the server sends one at once; a proxy that buffers does not
+const HEARTBEAT_MS = 15_000;
 const SILENCE_MS = 35_000; // two heartbeats and a bit
 const AWAY_MS = 8_000; // a restart is over by then
 const LONGEST_PAUSE_MS = 10_000;
@@ -24,13 +25,15 @@ const now = () => Date.now(); // goes on while a laptop sleeps; performance.now(
 export class Live {
   // `deliver(messages)` takes messages past `cursor()`, `onState(state, detail)` is told
   // of connecting, live, polling, reconnecting, away, closed and removed, `onStatus(event)` of
-  // the room's facts, and `onRewind()` that the log is shorter than it was.
+  // the room's facts, and `onRewind()` reads a log anew that is shorter than it was.
   constructor({ cursor, deliver, onState, onStatus, onRewind }) {
     Object.assign(this, { cursor, deliver, onState, onStatus, onRewind });
     this.heardAt = now();
     this.attempt = null;
     this.heard = false;
     this.rewoundAt = 0;
+    this.openedAt = 0; // the cursor that the stream began with
+    this.quietMs = SILENCE_MS; // how long nothing is heard when all is well
     this.wakeUp = () => {};
     this.stopped = false;
   }
@@ -61,7 +64,7 @@ export class Live {
   // Something may have changed, such as the network or the lid: don't wait for the clock.
   look() {
     if (document.hidden) return;
-    if (now() - this.heardAt > SILENCE_MS / 2) this.attempt?.abort();
+    if (now() - this.heardAt > this.quietMs) this.attempt?.abort();
     this.wakeUp();
   }
 
@@ -81,7 +84,8 @@ export class Live {
         const end = await (polling ? this.#poll(polling) : this.#stream());
         if (end.state) return this.onState(end.state, end.detail);
         polling = end.poll ?? "";
-        if (polling || end.again) continue;
+        if (end.rewind) await this.#rewind();
+        if (polling || end.again || end.rewind) continue;
       } catch (error) {
         if (error instanceof Refused && OVER.has(error.code)) {
           return this.onState("removed", error.code);
@@ -107,9 +111,11 @@ export class Live {
 
   async #stream() {
     const { signal } = this.attempt;
+    this.openedAt = this.cursor();
+    this.quietMs = HEARTBEAT_MS + 2_000;
     const silence = setTimeout(() => this.attempt.abort("silent"), FIRST_EVENT_MS);
     try {
-      const response = await request(`/events?since_id=${this.cursor()}&render=html`, {
+      const response = await request(`/events?since_id=${this.openedAt}&render=html`, {
         signal,
         patience: 0,
       });
@@ -137,29 +143,31 @@ export class Live {
   #take(events) {
     this.onState("live");
     const messages = events.filter((one) => one.event === "message");
+    // A log that was set back to an older state goes on with ids that were read already.
+    if (messages.some((one) => one.id <= this.openedAt)) return { rewind: true };
     if (messages.length) this.deliver(messages.map((one) => one.data));
     // A seat that has ended is shown nothing more, and may ask for nothing.
     const closed = events.find((one) => one.event === "closed");
     if (closed && closed.data.reason !== "room_closed") return ENDS[closed.data.reason] ?? {};
     for (const { event, data } of events) {
       if (event === "status") this.onStatus(data);
-      if (event === "heartbeat" && data.next_since_id < this.cursor()) return this.#rewind();
+      if (event === "heartbeat" && data.next_since_id < this.cursor()) return { rewind: true };
       if (event === "closed") return ENDS[data.reason] ?? {};
     }
     return null;
   }
 
-  #rewind() {
+  async #rewind() {
     if (now() - this.rewoundAt < REWIND_MS) throw new Unreachable("The room contradicts itself.");
     this.rewoundAt = now();
-    this.onRewind();
-    return { again: true };
+    await this.onRewind();
   }
 
   // Returns after a while, so that the stream is tried again.
   async #poll(why) {
     const { signal } = this.attempt;
     const until = now() + STREAM_AGAIN_MS;
+    this.quietMs = (HOLD_S + 5) * 1000;
     // The first answer is asked for at once: it tells a proxy that buffers from no network.
     for (let hold = 0; now() < until; hold = HOLD_S) {
       if (why !== "tabs") {
@@ -169,7 +177,7 @@ export class Live {
           patience: (hold + 10) * 1000,
         });
         if (wait.participant_status === "removed") return ENDS.participant_removed;
-        if (wait.next_since_id < since) return this.#rewind();
+        if (wait.next_since_id < since) return { rewind: true };
         this.#hear();
         this.onState("polling", why);
         if (wait.messages.length) await this.#catchUp(signal);

@@ -12,7 +12,7 @@ import { messagesIn } from "./message.js";
 import { Notifier } from "./notify.js";
 import { Outbox } from "./outbox.js";
 import { Roster } from "./roster.js";
-import { forgetToken, setAlias, takeToken, token } from "./session.js";
+import { forgetToken, setSeat, takeToken, token } from "./session.js";
 import { showState } from "./state.js";
 import { reveal } from "./text.js";
 import { Timeline } from "./timeline.js";
@@ -26,6 +26,7 @@ const composer = new Composer({
   send: (draft) => {
     timeline.reader.clearDivider();
     outbox.add(draft);
+    timeline.toEnd();
   },
   onResize: () => timeline.settle(),
 });
@@ -34,11 +35,12 @@ const timeline = new Timeline({
   answer: (message) => composer.answer(message),
   mayWrite,
   onCount: (unseen) => notifier.title(unseen),
+  onShown: (items) => outbox.settle(new Set(items.map((item) => item.message.client_msg_id))),
   onArrival: (items) => {
     outbox.settle(new Set(items.map((item) => item.message.client_msg_id)));
     notifier.arrived(items);
     // The room's own lines tell of changes that the status has too.
-    if (items.some((item) => item.isSystem)) facts.refresh().catch(() => {});
+    if (items.some((item) => item.isSystem)) facts.refreshSoon();
   },
 });
 const outbox = new Outbox({
@@ -56,6 +58,7 @@ let live = null;
 function keepDrawn() {
   const drawStatus = () => {
     roster.draw();
+    brief.drawAuthor();
     timeline.refresh();
     composer.refresh();
     notifier.title(timeline.reader.unseen);
@@ -106,7 +109,7 @@ async function enter() {
     if (!token()) await askForLink(why);
     try {
       const page = await read();
-      setAlias(facts.me);
+      setSeat(facts.status.room, facts.me);
       const named = askForName(facts.status);
       if (named) {
         await named;
@@ -144,8 +147,7 @@ async function visit() {
   showRights();
   timeline.start(page);
   composer.resume();
-  outbox.resume();
-  outbox.settle(new Set(page.messages.map((message) => message.client_msg_id)));
+  outbox.resume(new Set(page.messages.map((message) => message.client_msg_id)));
   if (mayWrite()) byId("text").focus({ preventScroll: true });
   performance.mark("agentgather:usable");
   notifier.resume();
@@ -162,7 +164,7 @@ async function follow() {
     deliver: (messages) => timeline.deliver(messages),
     onState,
     onStatus: (event) => facts.heed(event),
-    onRewind: () => timeline.restart().catch(() => {}),
+    onRewind: () => timeline.restart(),
   });
   await live.run();
 }
@@ -177,9 +179,11 @@ async function leave() {
   try {
     await request("/leave", { body: {} });
   } catch (error) {
-    announce(explain(error));
+    await tell("That did not work", reveal(explain(error)));
+    return;
   }
   live?.stop();
+  facts.end();
   showEnd("You left the room", "Your seat stays yours.", () => location.reload());
 }
 

@@ -69,7 +69,7 @@ export class MessageItem {
 
   // The day is shown where it begins, the divider where the unread begin.
   setDay(shown) {
-    this.#lead("day", shown ? dayOf(this.at) : "");
+    this.#lead("new-day", shown ? dayOf(this.at) : "");
   }
 
   setUnread(shown) {

@@ -1,6 +1,6 @@
 // Tells who is not looking: the title's count, a spoken line, a desktop notification.
 
-import { byId, setText, show } from "./dom.js";
+import { byId, element, setText, show } from "./dom.js";
 import { remember, remembered } from "./session.js";
 import { excerpt, plural, reveal } from "./text.js";
 
@@ -30,11 +30,12 @@ export class Notifier {
   // Reads out what a person would see appear.
   announce(text) {
     this.lines.push(text);
-    clearTimeout(this.speaking);
-    this.speaking = setTimeout(() => {
+    this.speaking ??= setTimeout(() => {
+      this.speaking = null;
       const lines = this.lines.splice(0);
       const more = lines.length > 3 ? `${plural(lines.length - 3, "more message")}. ` : "";
-      setText(byId("announcer"), more + lines.slice(-3).join(". "));
+      // A new element each time: the same words twice are two announcements.
+      byId("announcer").replaceChildren(element("span", {}, more + lines.slice(-3).join(". ")));
     }, QUIET_MS);
   }
 
@@ -42,6 +43,8 @@ export class Notifier {
     for (const { message, isSystem } of items) {
       if (message.from === this.facts.me) continue;
       const name = reveal(this.facts.nameOf(message.from));
+      // A new brief is announced by the panel that shows it.
+      if (isSystem && message.text.startsWith("Room brief updated")) continue;
       const line = isSystem ? reveal(message.text) : `${name}: ${excerpt(message.text, 160)}`;
       this.announce(line);
       const forMe = !isSystem && message.mentions.includes(this.facts.me);

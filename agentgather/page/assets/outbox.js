@@ -24,11 +24,11 @@ export class Outbox {
     this.sending = false;
   }
 
-  // Takes up what was under way when the page was reloaded.
-  resume() {
-    this.entries = (kept("outbox") ?? []).map((one) =>
-      one.state === "failed" ? one : { ...one, state: "waiting" },
-    );
+  // Takes up what was under way when the page was reloaded, but for what the room has shown.
+  resume(shown) {
+    this.entries = (kept("outbox") ?? [])
+      .filter((one) => !shown.has(one.draft.client_msg_id))
+      .map((one) => (one.state === "failed" ? one : { ...one, state: "waiting" }));
     if (!this.entries.length) return;
     this.#changed();
     this.#send();

@@ -11,6 +11,7 @@ const WIDTH = 640;
 const NAME = 132; // room for names at the left
 const ROW = 46;
 const BAR = 26; // the tallest bar
+const HUES = 6;
 const AXIS = 22;
 const SVG = "http://www.w3.org/2000/svg";
 const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
@@ -96,7 +97,7 @@ function drawRow(row, index, { x, from, activity, buckets, most }) {
     parts.push(
       svg(
         "rect",
-        { class: `bar hue-${index % 8}`, x: x(start), y: base - tall, width: Math.max(step - 1, 1.5), height: tall },
+        { class: `bar hue-${index % HUES}`, x: x(start), y: base - tall, width: Math.max(step - 1, 1.5), height: tall },
         svg("title", {}, `${row.name}: ${plural(count, "message")} from ${exactTime(start)}`),
       ),
     );

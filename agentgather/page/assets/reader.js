@@ -78,9 +78,15 @@ export class Reader {
     if (!this.unseen) this.#setDivider(null);
   }
 
+  // The way back is of no use to who got there by hand.
+  reach(first) {
+    if (first <= this.stoppedAt + 1) show(byId("catch-up"), false);
+  }
+
   async #catchUp() {
-    show(byId("catch-up"), false);
     const items = await this.goTo(this.stoppedAt + 1);
+    if (!items.length) return;
+    show(byId("catch-up"), false);
     this.mark(items, this.stoppedAt);
   }
 

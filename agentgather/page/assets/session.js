@@ -3,12 +3,12 @@
 // it the history and every copied link.
 
 export const base = location.pathname.replace(/\/$/, "");
-const room = `agentgather:${base || "/"}`;
+const here = `agentgather:${base || "/"}`;
 
 // A browser can be told to keep nothing; then the tab keeps it until it is reloaded.
 function storage(name) {
   try {
-    window[name].getItem(room);
+    window[name].getItem(here);
     return window[name];
   } catch {
     const kept = new Map();
@@ -22,7 +22,7 @@ function storage(name) {
 
 const tab = storage("sessionStorage");
 let browser = null; // asked for when it is needed: the first question takes a while
-let alias = "";
+let seat = "";
 
 export function tokenIn(link) {
   const hash = link.includes("#") ? link.slice(link.indexOf("#") + 1) : "";
@@ -33,20 +33,21 @@ export function tokenIn(link) {
 export function takeToken() {
   const found = tokenIn(location.hash);
   if (location.hash) history.replaceState(null, "", location.pathname);
-  if (found) tab.setItem(`${room}:token`, found);
+  if (found) tab.setItem(`${here}:token`, found);
   return Boolean(found);
 }
 
-export const token = () => tab.getItem(`${room}:token`) ?? "";
-export const setToken = (text) => tab.setItem(`${room}:token`, text);
-export const forgetToken = () => tab.removeItem(`${room}:token`);
+export const token = () => tab.getItem(`${here}:token`) ?? "";
+export const setToken = (text) => tab.setItem(`${here}:token`, text);
+export const forgetToken = () => tab.removeItem(`${here}:token`);
 
-// What is kept belongs to a seat: another one in the same tab must not find it.
-export const setAlias = (name) => {
-  alias = name;
+// What is kept belongs to a seat of a room: another one at the same URL, in the same tab, must
+// not find it. Rooms of one host follow each other on the same port.
+export const setSeat = (roomName, alias) => {
+  seat = `${roomName}/${alias}`;
 };
 
-const keyOf = (name) => `${room}:${alias}:${name}`;
+const keyOf = (name) => `${here}:${seat}:${name}`;
 
 // For this tab: drafts and what is not sent yet.
 export const keep = (name, value) => tab.setItem(keyOf(name), JSON.stringify(value));

@@ -19,6 +19,7 @@ const NOTICES = {
   polling: "Messages come a little later: something between you and the room holds back the stream.",
   tabs: "Messages come a little later: your seat is open in too many windows.",
   participant_removed: "The host has removed you from this room. What you see is what was there until then.",
+  removed: "Your seat in this room has ended. Ask the host for a new link, and open it here.",
   forbidden: "Your link is no longer valid. Ask the host for a new one, and open it here.",
 };
 

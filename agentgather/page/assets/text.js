@@ -48,8 +48,9 @@ const grouped = (count) => (count < 1000 ? String(count) : count.toLocaleString(
 export const plural = (count, one, many = `${one}s`) =>
   `${grouped(count)} ${count === 1 ? one : many}`;
 
-// Mentions in a text that is being written: code is left out roughly, the server decides.
+// Mentions in a text that is being written, in capitals too, which name nobody: code is left
+// out roughly, the server decides.
 export function mentionsIn(text) {
   const prose = text.replace(/(```|~~~)[\s\S]*?(\1|$)/g, " ").replace(/`[^`\n]*`/g, " ");
-  return [...new Set([...prose.matchAll(/(?<![\w-])@([a-z0-9-]+)/g)].map((match) => match[1]))];
+  return [...new Set([...prose.matchAll(/(?<![\w-])@([a-z0-9-]+)/gi)].map((match) => match[1]))];
 }

@@ -17,9 +17,11 @@ const AT_END_PX = 48;
 const KEPT_LOOKS = 200;
 
 export class Timeline {
-  // `onArrival(items)` is told of messages that came live, `onCount(unseen)` how many of them
-  // the reader has not seen. `mayWrite()` says whether there is somebody to reply.
-  constructor({ facts, answer, mayWrite, onArrival, onCount }) {
+  // `onShown(items)` is told of messages that are in the document now, `onArrival(items)` of
+  // those that came live, `onCount(unseen)` how many of them the reader has not seen.
+  // `mayWrite()` says whether there is somebody to reply.
+  constructor({ facts, answer, mayWrite, onShown, onArrival, onCount }) {
+    this.onShown = onShown;
     this.onArrival = onArrival;
     this.scroller = byId("scroller");
     this.jump = byId("jump");
@@ -50,8 +52,8 @@ export class Timeline {
 
   // Shows a newest page instead of what is there.
   start(page) {
+    this.head = 0;
     this.#replace(page.messages, { before: page.has_more_before, after: false });
-    this.head = this.run.last ?? 0;
     const first = this.reader.begin(this.run.items, this.head, this.hasBefore);
     // To where the reader stopped, if that is in sight; else to the end.
     this.#scrollToEnd();
@@ -71,7 +73,9 @@ export class Timeline {
     this.head = items.at(-1).message.id;
     this.hasAfter ||= !this.stuck && this.run.isFull;
     const areShown = !this.hasAfter;
-    if (areShown) this.#append(items);
+    // A reply adds a line to what it answers, which may be above what is looked at.
+    if (areShown && this.stuck) this.#append(items);
+    else if (areShown) this.#keepPlace(() => this.#append(items));
     this.reader.arrived(items, this.head, { areShown });
     if (this.stuck) {
       this.#trim("start");
@@ -88,11 +92,11 @@ export class Timeline {
   }
 
   async toEnd() {
-    if (this.hasAfter) {
+    // Again, if more came while the page was on its way.
+    for (let tries = 0; this.hasAfter && tries < 3; tries += 1) {
       const page = await this.#loadNext(() => newestPage(PAGE));
       if (!page) return;
       this.#replace(page.messages, { before: page.has_more_before, after: false });
-      this.head = Math.max(this.head, this.run.last ?? 0);
     }
     this.#scrollToEnd();
     this.reader.look();
@@ -118,10 +122,9 @@ export class Timeline {
     }
     const item = this.run.byMessage.get(id);
     if (item) {
-      this.stuck = false;
       item.element.scrollIntoView({ block: "center" });
       item.flash();
-      this.#showJump();
+      this.#place();
     }
     return this.run.items;
   }
@@ -140,13 +143,17 @@ export class Timeline {
   #replace(messages, { before, after }) {
     this.run.clear();
     this.hasBefore = before;
-    this.hasAfter = after;
     this.#append(this.run.make(messages));
+    // What came live while these were on their way is not among them.
+    this.hasAfter = after || (this.run.last ?? 0) < this.head;
   }
 
   #append(items) {
     this.run.append(items);
+    // A page can be ahead of the stream, which is not to bring the same again.
+    this.head = Math.max(this.head, this.run.last ?? 0);
     this.#showHistory();
+    this.onShown(items);
   }
 
   #trim(end) {
@@ -176,7 +183,7 @@ export class Timeline {
 
   async #loadBefore() {
     const { first } = this.run;
-    if (!this.hasBefore || first === undefined) return;
+    if (first === undefined) return;
     this.#showHistory("Loading earlier messages…");
     const page = await this.#load(() =>
       call(`/messages?before_id=${first}&limit=${PAGE}&render=html`),
@@ -195,7 +202,7 @@ export class Timeline {
 
   async #loadAfter() {
     const { last } = this.run;
-    if (!this.hasAfter || last === undefined) return;
+    if (last === undefined) return;
     const page = await this.#load(() =>
       call(`/messages?since_id=${last}&limit=${PAGE}&render=html`),
     );
@@ -240,13 +247,14 @@ export class Timeline {
   #scrolled() {
     this.#place();
     if (this.loading) return;
-    if (this.scroller.scrollTop < NEAR_PX) this.#loadBefore();
-    else if (this.#below() < NEAR_PX) this.#loadAfter();
+    if (this.hasBefore && this.scroller.scrollTop < NEAR_PX) this.#loadBefore();
+    else if (this.hasAfter && this.#below() < NEAR_PX) this.#loadAfter();
   }
 
   #place() {
     this.stuck = this.#below() < AT_END_PX && !this.hasAfter;
     this.reader.look();
+    this.reader.reach(this.run.first);
     this.#showJump();
   }
 

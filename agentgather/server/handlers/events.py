@@ -66,6 +66,10 @@ async def get_events(visit: Visit) -> Answer | None:
                         visit, since_id, for_me=for_me and end is None, as_html=as_html
                     )
                     if as_html and records:
+                        # What is known is told at once: others may be in line for the renderer.
+                        if chunks:
+                            await _write(visit, b"".join(chunks), more=True)
+                            chunks = []
                         records = await live.rendering.render_records(alias, records)
                         # Meanwhile the seat may have ended: then it is shown nothing more.
                         end = _end_reason(visit)

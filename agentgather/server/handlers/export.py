@@ -16,7 +16,7 @@ from agentgather.domain.log import Log
 from agentgather.edge.answers import JSON, NO_STORE, SECURITY_HEADERS, TEXT, Answer
 from agentgather.server.visits import Visit
 from agentgather.wire.errors import Rejected
-from agentgather.wire.limits import EXPORT_SLICE
+from agentgather.wire.limits import EXPORT_SLICE, EXPORT_SLICE_BYTES
 from agentgather.wire.records import encode_plain
 
 logger: Final = logging.getLogger(__name__)
@@ -45,10 +45,14 @@ async def get_export(visit: Visit) -> Answer | None:
     if visit.method != "HEAD":
         pages = _markdown if form == "md" else _json
         try:
+            _check_host(visit)
             for page in pages(head, room.log, count):
                 await _write(visit, page, more=True)
+                _check_host(visit)
+        # Without an end the server cuts the connection: nobody takes half for the whole.
+        except Rejected:
+            return None
         except Exception:
-            # Without an end the server cuts the connection: nobody takes half for the whole.
             logger.exception("an export failed")
             return None
     await _write(visit, b"", more=False)
@@ -82,9 +86,23 @@ def _json(head: dict[str, Any], log: Log, count: int) -> Iterator[bytes]:
 
 
 def _pages(log: Log, count: int) -> Iterator[list[Mapping[str, Any]]]:
-    for start in range(0, count, EXPORT_SLICE):
-        entries = log.entries(start, min(start + EXPORT_SLICE, count))
-        yield [msgspec.json.decode(entry) for entry in entries]
+    start = 0
+    while start < count:
+        page: list[bytes] = []
+        size = 0
+        for entry in log.entries(start, min(start + EXPORT_SLICE, count)):
+            page.append(entry)
+            size += len(entry)
+            if size > EXPORT_SLICE_BYTES:
+                break
+        start += len(page)
+        yield [msgspec.json.decode(entry) for entry in page]
+
+
+def _check_host(visit: Visit) -> None:
+    """Refuse a seat that was removed, or given to another, while it was sent the room."""
+    if not visit.current_seat(visit.now).is_host:
+        raise Rejected("host_required")
 
 
 async def _write(visit: Visit, body: bytes, *, more: bool) -> None:

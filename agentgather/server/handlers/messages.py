@@ -80,11 +80,13 @@ async def _rendered_page(visit: Visit, limit: int) -> Answer:
         records, has_more = log.records_before(before_id, limit)
         # From the newest, so that a page that is cut lacks its oldest.
         page = await live.rendering.render_records(visit.seat.alias, records[::-1])
+        visit.current_seat(visit.now)
         has_more = has_more or len(page) < len(records)
         backward = PageBackward(messages=_array(page[::-1]), has_more_before=has_more)
         return json_answer(200, encode(backward))
     since_id = integer(parameters, "since_id", 0, code="invalid_since_id")
     page = await live.rendering.render_records(visit.seat.alias, log.records_after(since_id, limit))
+    visit.current_seat(visit.now)
     cursor = page[-1][0] if page else min(since_id, log.head)
     forward = PageForward(
         messages=_array(page), next_since_id=cursor, has_more=cursor < log.head and bool(page)

@@ -35,7 +35,8 @@ async def get_brief(visit: Visit) -> Answer:
     """Show the brief."""
     brief = visit.live.room.public_brief()
     if visit.wants_html():
-        html = await visit.live.render_brief(brief.body)
+        html = await visit.live.render_brief(visit.seat, brief.body)
+        visit.current_seat(visit.now)
         brief = msgspec.structs.replace(brief, html=html)
     return json_answer(200, encode(BriefAnswer(brief=brief)))
 
@@ -103,6 +104,7 @@ async def get_activity(visit: Visit) -> Answer:
     """Show the room over time: messages by participant, and who was here when."""
     live = visit.live
     picture = await live.activity.draw(visit.now.wall_ms)
+    visit.current_seat(visit.now)
     rows = [
         ActivityRow(
             alias=alias, kind=_kind(live.room.roster.get(alias)), total=total, counts=counts
