@@ -151,11 +151,21 @@ async function visit() {
   if (mayWrite()) byId("text").focus({ preventScroll: true });
   performance.mark("agentgather:usable");
   notifier.resume();
-  if (!facts.isClosed) call("/join", { body: {} }).catch(() => {});
+  if (!facts.isClosed) join();
   await painted();
   keepDrawn();
   facts.keepFresh();
   await follow();
+}
+
+// Takes the seat up, and sees itself attend.
+async function join() {
+  try {
+    await call("/join", { body: {} });
+    await facts.refresh();
+  } catch {
+    // The state of the connection is shown; waiting and writing are signs of life too.
+  }
 }
 
 async function follow() {
