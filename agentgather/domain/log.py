@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 import msgspec
 from msgspec import Raw
 
+from agentgather.wire.api import splice
 from agentgather.wire.limits import MAX_PAGE_BYTES
 from agentgather.wire.records import Message, decode_message
 
@@ -145,7 +146,8 @@ class Log:
         key = (start, end)
         if self._cached is None or self._cached[0] != key:
             self._cached = (key, self._page(start, end))
-        page, has_more = self._cached[1], end < self._visible
+        page = self._cached[1]
+        has_more = end < self._visible
         return page if page.has_more == has_more else page._replace(has_more=has_more)
 
     def records_after(self, since_id: int, limit: int) -> list[tuple[int, bytes]]:
@@ -157,7 +159,7 @@ class Log:
     def page_before(self, before_id: int, limit: int) -> tuple[Raw, bool]:
         """Give the last records below an id, oldest first, and whether there are earlier ones."""
         records, has_more = self.records_before(before_id, limit)
-        return Raw(b"[" + b",".join(entry for _, entry in records) + b"]"), has_more
+        return splice(entry for _, entry in records), has_more
 
     def records_before(self, before_id: int, limit: int) -> tuple[list[tuple[int, bytes]], bool]:
         """Give the records of :meth:`page_before` one by one, each with its cursor."""
@@ -189,12 +191,7 @@ class Log:
 
     def _page(self, start: int, end: int) -> Page:
         entries = self._entries[start:end]
-        naming = [entry for entry in entries if b'"mentions":[]' not in entry]
-        mentioned = [alias for entry in naming for alias in _decode_mentions(entry).mentions]
-        return Page(
-            Raw(b"[" + b",".join(entries) + b"]"),
-            end - start,
-            self._tops[end - 1],
-            end < self._visible,
-            frozenset(mentioned),
-        )
+        naming = (entry for entry in entries if b'"mentions":[]' not in entry)
+        mentioned = frozenset(alias for one in naming for alias in _decode_mentions(one).mentions)
+        has_more = end < self._visible
+        return Page(splice(entries), end - start, self._tops[end - 1], has_more, mentioned)

@@ -77,6 +77,10 @@ class Visit(NamedTuple):
                 check()
             raise
 
+    async def write(self, body: bytes, *, more: bool) -> None:
+        """Send a piece of an answer that is streamed; without ``more`` it is the last one."""
+        await self.send({"type": "http.response.body", "body": body, "more_body": more})
+
     def wants_html(self) -> bool:
         """Read the parameter ``render``.
 

@@ -5,7 +5,7 @@ Unknown fields in a body are ignored, so that ``from``, ``id``, ``ts``, ``room``
 have in the log: an answer splices :class:`msgspec.Raw`, it never encodes one again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import msgspec
@@ -65,6 +65,11 @@ class NoDraft(msgspec.Struct, frozen=True):
 
 RawMessages = Raw
 """A JSON array of messages, in the bytes that they have in the log."""
+
+
+def splice(entries: Iterable[bytes]) -> RawMessages:
+    """Give messages that are encoded already as one array."""
+    return Raw(b"[%b]" % b",".join(entries))
 
 
 # --- Answers ------------------------------------------------------------------

@@ -152,9 +152,8 @@ export class Live {
     for (const { event, data } of events) {
       if (event === "status") this.onStatus(data);
       if (event === "heartbeat" && data.next_since_id < this.cursor()) return { rewind: true };
-      if (event === "closed") return ENDS[data.reason] ?? {};
     }
-    return null;
+    return closed ? ENDS.room_closed : null;
   }
 
   async #rewind() {

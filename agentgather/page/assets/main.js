@@ -35,9 +35,8 @@ const timeline = new Timeline({
   answer: (message) => composer.answer(message),
   mayWrite,
   onCount: (unseen) => notifier.title(unseen),
-  onShown: (items) => outbox.settle(new Set(items.map((item) => item.message.client_msg_id))),
+  onKnown: (items) => outbox.settle(new Set(items.map((item) => item.message.client_msg_id))),
   onArrival: (items) => {
-    outbox.settle(new Set(items.map((item) => item.message.client_msg_id)));
     notifier.arrived(items);
     // The room's own lines tell of changes that the status has too.
     if (items.some((item) => item.isSystem)) facts.refreshSoon();

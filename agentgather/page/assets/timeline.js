@@ -17,11 +17,11 @@ const AT_END_PX = 48;
 const KEPT_LOOKS = 200;
 
 export class Timeline {
-  // `onShown(items)` is told of messages that are in the document now, `onArrival(items)` of
-  // those that came live, `onCount(unseen)` how many of them the reader has not seen.
+  // `onKnown(items)` is told of messages that the room has, `onArrival(items)` of those that
+  // came live, `onCount(unseen)` how many of them the reader has not seen.
   // `mayWrite()` says whether there is somebody to reply.
-  constructor({ facts, answer, mayWrite, onShown, onArrival, onCount }) {
-    this.onShown = onShown;
+  constructor({ facts, answer, mayWrite, onKnown, onArrival, onCount }) {
+    this.onKnown = onKnown;
     this.onArrival = onArrival;
     this.scroller = byId("scroller");
     this.jump = byId("jump");
@@ -76,6 +76,7 @@ export class Timeline {
     // A reply adds a line to what it answers, which may be above what is looked at.
     if (areShown && this.stuck) this.#append(items);
     else if (areShown) this.#keepPlace(() => this.#append(items));
+    else this.onKnown(items);
     this.reader.arrived(items, this.head, { areShown });
     if (this.stuck) {
       this.#trim("start");
@@ -153,7 +154,7 @@ export class Timeline {
     // A page can be ahead of the stream, which is not to bring the same again.
     this.head = Math.max(this.head, this.run.last ?? 0);
     this.#showHistory();
-    this.onShown(items);
+    this.onKnown(items);
   }
 
   #trim(end) {

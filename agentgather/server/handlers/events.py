@@ -68,7 +68,7 @@ async def get_events(visit: Visit) -> Answer | None:
                     if as_html and records:
                         # What is known is told at once: others may be in line for the renderer.
                         if chunks:
-                            await _write(visit, b"".join(chunks), more=True)
+                            await visit.write(b"".join(chunks), more=True)
                             chunks = []
                         records = await live.rendering.render_records(alias, records)
                         # Meanwhile the seat may have ended: then it is shown nothing more.
@@ -76,12 +76,12 @@ async def get_events(visit: Visit) -> Answer | None:
                     if records and end not in _SEAT_ENDED:
                         since_id = records[-1][0]
                         chunks += [_MESSAGE % record for record in records]
-                        await _write(visit, b"".join(chunks), more=True)
+                        await visit.write(b"".join(chunks), more=True)
                         continue
                 if end is not None:
                     chunks.append(_event("closed", encode(ClosedEvent(reason=end))))
                 if chunks:
-                    await _write(visit, b"".join(chunks), more=end is None)
+                    await visit.write(b"".join(chunks), more=end is None)
                 if end is not None:
                     return None
                 if live.hub.released:
@@ -92,8 +92,8 @@ async def get_events(visit: Visit) -> Answer | None:
                     return None
                 if not waiter.woken:
                     beat = encode(HeartbeatEvent(next_since_id=since_id))
-                    await _write(visit, _event("heartbeat", beat), more=True)
-            await _write(visit, b"", more=False)
+                    await visit.write(_event("heartbeat", beat), more=True)
+            await visit.write(b"", more=False)
         except Exception:
             # The head is out, so this can't be answered any more. Without an end the server
             # cuts the connection, and the client comes back to where it was.
@@ -137,7 +137,3 @@ def _status(visit: Visit) -> StatusEvent:
 
 def _event(name: str, data: bytes) -> bytes:
     return b"event: %b\ndata: %b\n\n" % (name.encode(), data)
-
-
-async def _write(visit: Visit, body: bytes, *, more: bool) -> None:
-    await visit.send({"type": "http.response.body", "body": body, "more_body": more})

@@ -41,13 +41,13 @@ async def get_export(visit: Visit) -> Answer | None:
     head = render_json(room.state, room.brief, room.roster, (), visit.now.text())
     await visit.send({"type": "http.response.start", "status": 200, "headers": headers})
     # Empty, so that the head of a HEAD is that of a GET: of unknown length.
-    await _write(visit, b"", more=True)
+    await visit.write(b"", more=True)
     if visit.method != "HEAD":
         pages = _markdown if form == "md" else _json
         try:
             _check_host(visit)
             for page in pages(head, room.log, count):
-                await _write(visit, page, more=True)
+                await visit.write(page, more=True)
                 _check_host(visit)
         # Without an end the server cuts the connection: nobody takes half for the whole.
         except Rejected:
@@ -55,7 +55,7 @@ async def get_export(visit: Visit) -> Answer | None:
         except Exception:
             logger.exception("an export failed")
             return None
-    await _write(visit, b"", more=False)
+    await visit.write(b"", more=False)
     return None
 
 
@@ -103,7 +103,3 @@ def _check_host(visit: Visit) -> None:
     """Refuse a seat that was removed, or given to another, while it was sent the room."""
     if not visit.current_seat(visit.now).is_host:
         raise Rejected("host_required")
-
-
-async def _write(visit: Visit, body: bytes, *, more: bool) -> None:
-    await visit.send({"type": "http.response.body", "body": body, "more_body": more})

@@ -7,7 +7,6 @@ from msgspec import UNSET, Raw
 
 from agentgather.edge.answers import Answer, json_answer
 from agentgather.edge.queries import integer
-from agentgather.server.rendering import Record
 from agentgather.server.visits import Visit
 from agentgather.wire.api import (
     MessageDraft,
@@ -17,13 +16,13 @@ from agentgather.wire.api import (
     PreviewAnswer,
     PreviewDraft,
     encode,
+    splice,
 )
 from agentgather.wire.errors import Rejected
 from agentgather.wire.limits import MAX_PAGE_MESSAGES, MAX_RENDERED_PAGE_MESSAGES
 
 _draft: Final = msgspec.json.Decoder(MessageDraft)
 _preview: Final = msgspec.json.Decoder(PreviewDraft)
-_PREVIEW_CODES: Final = {"": "invalid_message", "text": "invalid_message"}
 _CODES: Final = {
     "": "invalid_message",
     "text": "invalid_message",
@@ -82,25 +81,25 @@ async def _rendered_page(visit: Visit, limit: int) -> Answer:
         page = await live.rendering.render_records(visit.seat.alias, records[::-1])
         visit.current_seat(visit.now)
         has_more = has_more or len(page) < len(records)
-        backward = PageBackward(messages=_array(page[::-1]), has_more_before=has_more)
+        backward = PageBackward(
+            messages=splice(entry for _, entry in reversed(page)), has_more_before=has_more
+        )
         return json_answer(200, encode(backward))
     since_id = integer(parameters, "since_id", 0, code="invalid_since_id")
     page = await live.rendering.render_records(visit.seat.alias, log.records_after(since_id, limit))
     visit.current_seat(visit.now)
     cursor = page[-1][0] if page else min(since_id, log.head)
     forward = PageForward(
-        messages=_array(page), next_since_id=cursor, has_more=cursor < log.head and bool(page)
+        messages=splice(entry for _, entry in page),
+        next_since_id=cursor,
+        has_more=cursor < log.head and bool(page),
     )
     return json_answer(200, encode(forward))
-
-
-def _array(page: list[Record]) -> Raw:
-    return Raw(b"[%b]" % b",".join(rendered for _, rendered in page))
 
 
 async def post_preview(visit: Visit) -> Answer:
     """Show a text as it would look."""
     live, now = visit.live, visit.now
-    draft = visit.draft(_preview, _PREVIEW_CODES, check=lambda: live.check_preview(visit.seat, now))
+    draft = visit.draft(_preview, _CODES, check=lambda: live.check_preview(visit.seat, now))
     html = await live.preview(visit.seat, draft.text, now)
     return json_answer(200, encode(PreviewAnswer(html=html)))
