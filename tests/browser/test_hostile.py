@@ -18,6 +18,8 @@ from tests.browser.room import Refused, Room
 from tests.browser.visitor import PATIENCE_MS, Visitor, Visitors
 
 RLO: Final = "\u202e"
+MOST_HTML: Final = 250_000
+"""What the page reads of one message, in characters."""
 # Shown exactly as they are: nothing in them is Markdown.
 PLAIN: Final = (
     "<img src=x onerror=window.ran=1>",
@@ -684,6 +686,29 @@ def test_html_of_a_hosts_server_is_made_safe(room: Room, visitors: Visitors) -> 
     loud = [fault for fault in ada.guards.faults() if not quiet.search(fault)]
     assert loud == []
     visitors.forget(ada)
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_html_longer_than_any_room_of_ours_gives_is_not_read(
+    room: Room, visitors: Visitors, over: int
+) -> None:
+    visitor = come(room, visitors)
+    html = "<em>long</em>"
+    html += "x" * (MOST_HTML - len(html) + over)
+
+    def lengthen(route: Route) -> None:
+        response = route.fetch()
+        answer = response.json()
+        for message in answer["messages"]:
+            message["html"] = html
+        route.fulfill(response=response, json=answer)
+
+    visitor.page.route("**/messages?**", lengthen)
+    which = room.post("host", "as it was written")
+    visitor.page.reload()
+    shown = visitor.sees_message(which)
+    expect(shown.locator(".text em")).to_have_count(0 if over else 1)
+    expect(shown.locator(".text p.plain", has_text="as it was written")).to_have_count(over)
 
 
 def past(room: Room, which: int) -> None:

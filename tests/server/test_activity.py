@@ -7,7 +7,7 @@ import trio
 
 from agentgather.storage.home import Home
 from agentgather.storage.stored_room import LOG_FILE
-from agentgather.wire.limits import MAX_ACTIVITY_BUCKETS, STALE_AFTER_MS
+from agentgather.wire.limits import MAX_ACTIVITY_ATTENDING, MAX_ACTIVITY_BUCKETS, STALE_AFTER_MS
 from tests.doubles.asgi_client import Reply
 from tests.doubles.clock import VIRTUAL_TIME
 from tests.doubles.table import Table, open_table
@@ -145,3 +145,16 @@ async def test_a_card_for_somebody_elsewhere_names_the_public_url(home: Home) ->
         assert (await table.rev.get("/card?base=public")).text == (
             await table.rev.get("/card")
         ).text
+
+
+@pytest.mark.parametrize("here", [MAX_ACTIVITY_ATTENDING, MAX_ACTIVITY_ATTENDING + 1])
+async def test_who_was_here_last_is_told_of_and_no_more_than_so_many(
+    table: Table, here: int
+) -> None:
+    for number in range(here):
+        table.live.presence.hold(f"p{number}", table.clock())
+        await trio.sleep(1)
+        table.live.presence.release(f"p{number}", table.clock())
+    attending = (await table.ada.get("/activity")).json()["attending"]
+    latest = [f"p{number}" for number in reversed(range(here))]
+    assert [one["alias"] for one in attending] == latest[:MAX_ACTIVITY_ATTENDING]
