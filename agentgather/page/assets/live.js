@@ -35,6 +35,7 @@ export class Live {
     this.openedAt = 0; // the cursor that the stream began with
     this.quietMs = SILENCE_MS; // how long nothing is heard when all is well
     this.wakeUp = () => {};
+    this.awayTimer = null; // runs while nothing is heard
     this.stopped = false;
   }
 
@@ -49,6 +50,7 @@ export class Live {
       await this.#follow();
     } finally {
       clearInterval(watch);
+      clearTimeout(this.awayTimer);
       removeEventListener("online", look);
       removeEventListener("pageshow", look);
       document.removeEventListener("visibilitychange", look);
@@ -75,7 +77,7 @@ export class Live {
   async #follow() {
     let polling = "";
     let pause = 0;
-    let lostAt = null;
+    let isAway = false;
     while (!this.stopped) {
       this.attempt = new AbortController();
       this.heardAt = now();
@@ -100,10 +102,18 @@ export class Live {
         this.attempt.abort();
       }
       if (this.stopped) return;
-      if (this.heard) pause = lostAt = null;
+      if (this.heard) {
+        pause = 0;
+        isAway = false;
+      }
       this.heard = false;
-      lostAt ??= now();
-      this.onState(away || now() - lostAt > AWAY_MS ? "away" : "reconnecting");
+      isAway ||= away;
+      this.onState(isAway ? "away" : "reconnecting");
+      // By the clock, not by the next attempt, which may be long in coming or hang.
+      this.awayTimer ??= setTimeout(() => {
+        isAway = true;
+        this.onState("away");
+      }, AWAY_MS);
       pause = Math.min(pause ? pause * 2 : 400, LONGEST_PAUSE_MS);
       await this.#sleep(pause * (0.5 + Math.random() / 2));
     }
@@ -138,6 +148,8 @@ export class Live {
   #hear() {
     this.heardAt = now();
     this.heard = true;
+    clearTimeout(this.awayTimer);
+    this.awayTimer = null;
   }
 
   #take(events) {
