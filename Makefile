@@ -17,6 +17,7 @@ run: $(READY) ## set everything up and serve a demonstration room
 
 test: $(READY) check ## set everything up, check and test
 	@tests/browser/install.sh
+	@tests/end_to_end/install.sh
 	$(BIN)/python -m pytest
 
 check: $(READY) ## format, lint, types, spec
@@ -43,7 +44,7 @@ lock: $(READY) ## pin and hash what ships and what tests it
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .hypothesis build dist *.egg-info \
-	  artifacts/screenshots artifacts/failures tests/browser/node_modules
+	  artifacts/screenshots artifacts/failures tests/browser/node_modules tests/end_to_end/build
 
 # Hashes first, then the package itself without touching what they pinned.
 $(READY): pyproject.toml packaging/requirements-dev.txt

@@ -61,6 +61,9 @@ LONG_FILES: Final = {
     "storage/journal.py": "opening, appending and recovery share what a sound log is",
     "storage/stored_room.py": "one reader for each small file of a room",
     "wire/api.py": "a list of declarations",
+    "wire/limits.py": "a list of declarations",
+    "wire/link.py": "one protocol, declared in one place",
+    "wire/records.py": "a list of declarations",
 }
 
 

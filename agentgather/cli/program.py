@@ -57,6 +57,7 @@ _HERE: Final = "agentgather.cli.commands"
 COMMANDS: Final[Table] = {
     "up": (f"{_HERE}.up:up", "make a room if there is none, and serve it"),
     "room": (f"{_HERE}.room:room", "make, serve, invite to, inspect and close rooms"),
+    "tunnel": (f"{_HERE}.tunnel:tunnel", "make a room public through a broker"),
     "send": (f"{_HERE}.send:send", "post one message to somebody"),
     "reply": (f"{_HERE}.reply:reply", "answer a message"),
     "handoff": (f"{_HERE}.handoff:handoff", "hand work over to somebody, with a summary"),
@@ -65,6 +66,7 @@ COMMANDS: Final[Table] = {
     "watch": (f"{_HERE}.attend:watch", "wait once for news"),
     "attend": (f"{_HERE}.attend:attend", "stay in the room until it closes"),
     "export": (f"{_HERE}.export:export", "write the whole room to a file"),
+    "broker": (f"{_HERE}.broker:broker", "run a public relay for rooms"),
     "doctor": (f"{_HERE}.doctor:doctor", "check the home, the room and its server"),
     "instructions": (f"{_HERE}.instructions:instructions", "print an agent's operating card"),
 }

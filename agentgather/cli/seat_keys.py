@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from agentgather.edge.origins import normalise_base_url
 from agentgather.storage.home import Home
+from agentgather.storage.tunnel_files import public_url_of
 from agentgather.wire.records import CurrentRoom
 
 INSECURE: Final = "insecure"
@@ -16,9 +17,9 @@ def public_urls(home: Home, seat: CurrentRoom) -> tuple[str, ...]:
     """Give the URLs at which others reach a room that this home hosts, the best first."""
     if not home.has_room(seat.roomId):
         return ()
-    tunnel = home.read_tunnel(seat.roomId)
+    tunnel = public_url_of(home, seat.roomId)
     kept: Any = seat.extra.get(PUBLIC_URLS)
-    urls = [tunnel.publicUrl] if tunnel is not None else []
+    urls = [tunnel] if tunnel is not None else []
     urls += kept if isinstance(kept, list) else []
     return tuple(normal for url in urls if (normal := _normal(url)) is not None)
 

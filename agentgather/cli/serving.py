@@ -4,12 +4,10 @@ The first SIGINT, SIGTERM or SIGHUP stops it in order: held waits get their answ
 was acknowledged is on disk. A second one ends the process at once.
 """
 
-import errno
-import ipaddress
 import logging
-import os
 import socket
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -19,20 +17,28 @@ import trio
 
 from agentgather.cli.context import Context
 from agentgather.cli.failures import Misused, Refused, Unreachable
+from agentgather.cli.listening import base_url_of, is_loopback, is_loopback_url, listen
 from agentgather.cli.seat_keys import INSECURE, PUBLIC_URLS
 from agentgather.cli.signals import heeded, signals_deferred
-from agentgather.edge.origins import LOOPBACK_NAMES, Served, normalise_base_url, parse_authority
-from agentgather.edge.serve import open_listener
+from agentgather.cli.stopping import stop_on_signal
+from agentgather.cli.tunnel_watch import own_tunnel, watch_tunnel
+from agentgather.edge.origins import Served, normalise_base_url
+from agentgather.server.app import build_app
 from agentgather.server.service import open_live_room, serve_room
 from agentgather.storage.home import Home
 from agentgather.storage.lock import RoomLocked, read_holder
 from agentgather.storage.seats import write_seat
 from agentgather.storage.stored_room import LOCK_FILE
+from agentgather.tunnel.events import TunnelPlan
 from agentgather.wire.limits import MAX_LOG_MESSAGES
 from agentgather.wire.records import CurrentRoom
 
 NO_URLS: Final = ("none",)
-_ANY_ADDRESS: Final = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared, not bound
+PUBLIC_SECONDS: Final = 10
+"""How long the start waits for a tunnel; after that it opens when it opens."""
+
+Ready = Callable[[str, str | None], None]
+"""Told the base URL of a room that answers, and its public URL if a tunnel is open."""
 
 
 @dataclass(frozen=True)
@@ -44,18 +50,17 @@ class Serving:
     urls: tuple[str, ...] = ()
     allow_remote: bool = False
     max_messages: int = MAX_LOG_MESSAGES
+    tunnel: TunnelPlan | None = None
 
 
-def serve_seat(
-    context: Context, seat: CurrentRoom, serving: Serving, ready: Callable[[str], None]
-) -> None:
-    """Serve the room of a seat; ``ready`` is told the base URL once it answers.
+def serve_seat(context: Context, seat: CurrentRoom, serving: Serving, ready: Ready) -> None:
+    """Serve the room of a seat; see :data:`Ready` for what ``ready`` is told.
 
     Raises:
         Misused, Refused, Unreachable: it cannot be served; the text says why.
 
     """
-    if not (_is_loopback(serving.host) or serving.allow_remote):
+    if not (is_loopback(serving.host) or serving.allow_remote):
         raise Misused(
             f"{serving.host or 'that address'} is reachable from other machines, and HTTP is not "
             "encrypted; put an SSH tunnel or an HTTPS proxy in front and name it with --url, or "
@@ -68,16 +73,18 @@ def serve_seat(
         )
     urls = _public_urls(seat, serving)
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
-    sockets = _listen(serving)
-    try:
-        # An exception out of a signal's handler would break Trio while it starts.
-        with signals_deferred() as came:
-            trio.run(_serve, context, seat, serving, urls, sockets, ready, came)
-    except RoomLocked:
-        raise Unreachable(locked(context.home, seat.roomId)) from None
-    finally:
+    sockets = listen(serving.host, serving.port)
+    with ExitStack() as stack:
         for listener in sockets:
-            listener.close()
+            stack.callback(listener.close)
+        if serving.tunnel is not None:
+            stack.enter_context(own_tunnel(context.home, seat.roomId))
+        try:
+            # An exception out of a signal's handler would break Trio while it starts.
+            with signals_deferred() as came:
+                trio.run(_serve, context, seat, serving, urls, sockets, ready, came)
+        except RoomLocked:
+            raise Unreachable(locked(context.home, seat.roomId)) from None
 
 
 def locked(home: Home, room: str) -> str:
@@ -93,10 +100,10 @@ async def _serve(
     serving: Serving,
     urls: tuple[str, ...],
     sockets: list[socket.socket],
-    ready: Callable[[str], None],
+    ready: Ready,
     came: list[int],
 ) -> None:
-    base_url = _base_url(serving.host, sockets)
+    base_url = base_url_of(serving.host, sockets)
     served = Served(base_url, public_urls=urls, allow_remote=serving.allow_remote)
     stop = trio.Event()
     # Outermost, so that a signal while a long log is read waits for its end.
@@ -110,12 +117,28 @@ async def _serve(
                 context.say(f"warning: {warning}")
             _remember(context.home, seat, base_url, urls)
             async with trio.open_nursery() as receiving:
-                receiving.start_soon(_stop_on_signal, signals, stop)
+                receiving.start_soon(stop_on_signal, signals, stop)
+                if serving.tunnel is None:
+                    receiving.start_soon(watch_tunnel, context.home, seat.roomId, served)
                 async with trio.open_nursery() as serving_room:
                     await serving_room.start(
                         partial(serve_room, live, sockets, served=served, stop=stop)
                     )
-                    ready(base_url)
+                    public_url = None
+                    if serving.tunnel is not None:
+                        # Here, because only a tunnel needs it: 50 ms of import.
+                        from agentgather.cli.tunnelling import Teller, serve_app_through_tunnel
+
+                        app = build_app(live, served)
+                        teller = Teller(context, seat.roomId, serving.tunnel, served.set_tunnel)
+                        serving_room.start_soon(serve_app_through_tunnel, app, teller, stop)
+                        with trio.move_on_after(PUBLIC_SECONDS):
+                            await teller.settled.wait()
+                        public_url = teller.public_url
+                        if not teller.settled.is_set():
+                            context.say("the tunnel is not open yet; it is tried on")
+                    if not stop.is_set():
+                        ready(base_url, public_url)
                 receiving.cancel_scope.cancel()
 
 
@@ -124,7 +147,7 @@ def _remember(home: Home, seat: CurrentRoom, base_url: str, urls: tuple[str, ...
     extra = {k: v for k, v in seat.extra.items() if k not in (PUBLIC_URLS, INSECURE)}
     if urls:
         extra[PUBLIC_URLS] = list(urls)
-    if not _is_loopback_url(base_url):
+    if not is_loopback_url(base_url):
         # Whoever said --allow-remote knows that it is plain HTTP.
         extra[INSECURE] = True
     now = msgspec.structs.replace(seat, baseUrl=base_url, extra=extra)
@@ -136,51 +159,10 @@ def _public_urls(seat: CurrentRoom, serving: Serving) -> tuple[str, ...]:
         return ()
     kept = seat.extra.get(PUBLIC_URLS)
     urls: Iterable[str] = serving.urls or (kept if isinstance(kept, list) else ())
-    if not urls and not _is_loopback_url(seat.baseUrl):
+    if not urls and not is_loopback_url(seat.baseUrl):
         # `room start --url` named where others find it.
         urls = (seat.baseUrl,)
     try:
         return tuple(normalise_base_url(url) for url in urls)
     except ValueError as error:
         raise Misused(f"--url: {error}") from None
-
-
-def _listen(serving: Serving) -> list[socket.socket]:
-    try:
-        return open_listener(serving.host, serving.port)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise Refused(
-                f"port {serving.port} is taken, perhaps by another room; choose one with --port, "
-                "or --port 0 for a free one"
-            ) from None
-        raise Refused(
-            f"cannot listen on {serving.host}, port {serving.port}: {error.strerror}"
-        ) from None
-
-
-def _base_url(host: str, sockets: list[socket.socket]) -> str:
-    port = sockets[0].getsockname()[1]
-    name = "127.0.0.1" if host in _ANY_ADDRESS else host
-    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _is_loopback_url(url: str) -> bool:
-    authority = parse_authority(url.partition("://")[2].partition("/")[0])
-    return authority is not None and authority.name in LOOPBACK_NAMES
-
-
-async def _stop_on_signal(signals: AsyncIterator[int], stop: trio.Event) -> None:
-    async for number in signals:
-        if stop.is_set():
-            os._exit(128 + number)
-        stop.set()

@@ -20,24 +20,43 @@ class ClientLeft(Exception):
     """The peer closed the connection before its request was whole. Nobody reads an answer."""
 
 
-async def read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
-    """Read a whole JSON body; b"" where there is none.
+def has_body(headers: Mapping[bytes, bytes]) -> bool:
+    """Say whether a body is announced. Without one, nothing comes but the peer's end."""
+    return headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
+
+
+async def read_body(
+    headers: Mapping[bytes, bytes], receive: Receive, *, most: int = MAX_BODY_BYTES
+) -> bytes:
+    """Read a whole JSON body of at most ``most`` bytes; b"" where there is none.
 
     Raises:
         Rejected: ``unsupported_media_type``, ``body_too_large``, ``body_timeout``.
         ClientLeft: the peer went away.
 
     """
-    length = headers.get(b"content-length", b"0")
-    if length != b"0" or b"transfer-encoding" in headers:
+    if has_body(headers):
         if b"content-encoding" in headers:
             raise Rejected("unsupported_media_type", "send the body without Content-Encoding")
         if not _is_json(headers.get(b"content-type", b"")):
             raise Rejected(
                 "unsupported_media_type", "send the body with Content-Type: application/json"
             )
-        if int(length) > MAX_BODY_BYTES:
-            raise Rejected("body_too_large")
+    return await collect_body(headers, receive, most=most, code="body_too_large")
+
+
+async def collect_body(
+    headers: Mapping[bytes, bytes], receive: Receive, *, most: int, code: str
+) -> bytes:
+    """Read a whole body of any type, of at most ``most`` bytes; b"" where there is none.
+
+    Raises:
+        Rejected: ``code`` where it is longer, ``body_timeout``.
+        ClientLeft: the peer went away.
+
+    """
+    if int(headers.get(b"content-length", b"0")) > most:
+        raise Rejected(code)
     chunks: list[bytes] = []
     size = 0
     with trio.move_on_after(BODY_SECONDS) as deadline:
@@ -47,8 +66,8 @@ async def read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
                 raise ClientLeft
             chunk = event.get("body", b"")
             size += len(chunk)
-            if size > MAX_BODY_BYTES:
-                raise Rejected("body_too_large")
+            if size > most:
+                raise Rejected(code)
             chunks.append(chunk)
             if not event.get("more_body", False):
                 break

@@ -23,6 +23,8 @@ from agentgather.edge.request_head import RequestHead
 from agentgather.edge.traffic import Traffic
 from agentgather.wire.errors import Rejected
 
+ABORT: Final = "agentgather.response.abort"
+"""An event of our own: what was begun cannot be ended, and the connection is reset."""
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 Event = MutableMapping[str, Any]
@@ -140,6 +142,9 @@ class Exchange:
         kind = message["type"]
         if kind == "http.response.start" and self._start is None:
             self._start = message
+        elif kind == ABORT and self._start is not None:
+            # Half an answer must not look like a whole one; of a head alone nothing is sent.
+            self._line.is_torn = self._line.is_gone = True
         elif kind == "http.response.body" and self._start is not None:
             if not self.is_answered:
                 more = bool(message.get("more_body", False))

@@ -82,16 +82,22 @@ class Served:
     """The places a room is served at.
 
     ``base_url`` is how the host's own machine reaches it; ``public_urls`` are further
-    base URLs, each with its own path prefix or none. With ``allow_remote`` any address
-    literal is a good Host too: a name can be rebound, an address can't.
+    base URLs, each with its own path prefix or none; a tunnel's comes first while there is
+    one. With ``allow_remote`` any address literal is a good Host too: a name can be
+    rebound, an address can't.
     """
 
     def __init__(
         self, base_url: str, *, public_urls: tuple[str, ...] = (), allow_remote: bool = False
     ) -> None:
         self.base_url = normalise_base_url(base_url)
-        self.public_urls = tuple(normalise_base_url(url) for url in public_urls)
         self._allow_remote = allow_remote
+        self._chosen_urls = tuple(normalise_base_url(url) for url in public_urls)
+        self.set_tunnel(None)
+
+    def set_tunnel(self, url: str | None) -> None:
+        """Take the public URL of a tunnel, in normal form, or that there is none any more."""
+        self.public_urls = self._chosen_urls if url is None else (url, *self._chosen_urls)
         urls = (self.base_url, *self.public_urls)
         self._by_authority: dict[str, str] = {
             authority: url for url in reversed(urls) for authority in _authorities(url)

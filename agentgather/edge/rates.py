@@ -1,17 +1,27 @@
-"""Sliding-window limits. Pure: the time is passed in."""
+"""Sliding-window limits. Pure: the time is passed in.
 
+Two ways to count, with one promise: in no stretch of the window's length are there more
+than ``limit`` events of one key, so there is no burst of twice the limit at a window's
+edge. Bounded: ``MAX_RATE_KEYS`` keys; beyond that the one that was unused the longest is
+forgotten.
+"""
+
+from array import array
 from collections import OrderedDict, deque
 from math import ceil
+from typing import Final
 
 from agentgather.wire.limits import MAX_RATE_KEYS, RATE_WINDOW_SECONDS
 
+SLICES: Final = 60
+"""Of a window that counts coarsely; a key may have to wait for one of them too long."""
+_MOST: Final = 2**32 - 1
+
 
 class SlidingWindow:
-    """At most ``limit`` events of one key in any ``RATE_WINDOW_SECONDS``.
+    """At most ``limit`` events of one key in any ``RATE_WINDOW_SECONDS``, to the moment.
 
-    It remembers the time of each event, so that there is no burst of twice the limit at
-    a window's edge. Bounded: ``MAX_RATE_KEYS`` keys of ``limit`` times each; beyond that
-    the key that was unused the longest is forgotten.
+    It remembers the time of each event: 32 bytes each, so for small limits.
     """
 
     def __init__(self, limit: int) -> None:
@@ -35,3 +45,86 @@ class SlidingWindow:
         else:
             self._events.move_to_end(key)
         events.append(now)
+
+
+class CoarseWindow:
+    """At most ``limit`` events of one key in any ``seconds``, give or take a slice.
+
+    It counts events by slices of the window, and the slice that the window's edge lies in
+    as a whole: a key costs about 500 bytes, whatever the limit.
+    """
+
+    def __init__(self, limit: int, seconds: float = RATE_WINDOW_SECONDS) -> None:
+        self._limit = limit
+        self._slice = seconds / SLICES
+        self._counts: OrderedDict[str, _Counts] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Count the keys."""
+        return len(self._counts)
+
+    def wait_seconds(self, key: str, now: float) -> int:
+        """Say in how many whole seconds ``key`` may act again; 0 is now."""
+        counts = self._counts.get(key)
+        if counts is None or counts.total < self._limit:
+            return 0
+        counts.advance(int(now // self._slice))
+        over = counts.total - self._limit
+        if over < 0:
+            return 0
+        ends = counts.ends_when_fewer_than(over) * self._slice
+        return max(1, ceil(ends - now))
+
+    def record(self, key: str, now: float) -> None:
+        """Count one event, at a ``now`` that :meth:`wait_seconds` allowed or not."""
+        index = int(now // self._slice)
+        counts = self._counts.get(key)
+        if counts is None:
+            counts = self._counts[key] = _Counts(index)
+            if len(self._counts) > MAX_RATE_KEYS:
+                self._counts.popitem(last=False)
+        else:
+            self._counts.move_to_end(key)
+            counts.advance(index)
+        counts.add()
+
+
+class _Counts:
+    """The events of one key, by slice: a ring, one longer than the window."""
+
+    __slots__ = ("_latest", "_ring", "total")
+
+    def __init__(self, index: int) -> None:
+        self.total = 0
+        self._latest = index
+        self._ring = array("I", bytes(4 * (SLICES + 1)))
+
+    def advance(self, index: int) -> None:
+        """Forget the slices that a window which ends in slice ``index`` does not reach."""
+        steps = index - self._latest
+        if steps <= 0:
+            return
+        self._latest = index
+        if steps > SLICES:
+            self.total = 0
+            self._ring = array("I", bytes(4 * (SLICES + 1)))
+            return
+        for passed in range(index - steps + 1, index + 1):
+            place = passed % (SLICES + 1)
+            self.total -= self._ring[place]
+            self._ring[place] = 0
+
+    def add(self) -> None:
+        """Count one in the latest slice."""
+        place = self._latest % (SLICES + 1)
+        if self._ring[place] < _MOST:
+            self._ring[place] += 1
+            self.total += 1
+
+    def ends_when_fewer_than(self, over: int) -> int:
+        """Give the slice at whose start more than ``over`` of the events are forgotten."""
+        for index in range(self._latest - SLICES, self._latest):
+            over -= self._ring[index % (SLICES + 1)]
+            if over < 0:
+                return index + SLICES + 1
+        return self._latest + SLICES + 1

@@ -8,7 +8,6 @@ Tasks of a served room, outermost first; each outlives those below it:
 * the HTTP server, and in it one task per connection.
 """
 
-import gc
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -18,6 +17,7 @@ import trio
 
 from agentgather.domain.room import Room
 from agentgather.domain.text import Moment
+from agentgather.edge.memory import settle_memory
 from agentgather.edge.origins import Served
 from agentgather.edge.serve import serve_http
 from agentgather.server.app import build_app
@@ -88,7 +88,7 @@ async def serve_room(
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve an open room until ``stop``, then answer every held wait and return."""
-    _settle_memory()
+    settle_memory()
     await serve_http(
         build_app(live, served),
         sockets,
@@ -96,13 +96,3 @@ async def serve_room(
         on_stop=live.hub.release,
         task_status=task_status,
     )
-
-
-def _settle_memory() -> None:
-    """Keep the collector from walking the log and the code at every few requests.
-
-    With 5,000 waits a fan-out took half as long again without this.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)

@@ -186,6 +186,15 @@ class OkAnswer(msgspec.Struct, frozen=True, kw_only=True):
     ok: bool = True
 
 
+class RouteAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """GET /<slug> of a broker: whether a room is published there, and its host is there."""
+
+    ok: bool = True
+    route_slug: str
+    status: str
+    host_connected: bool
+
+
 class CloseAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """POST /close."""
 

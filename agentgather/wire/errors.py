@@ -97,6 +97,22 @@ CODES: Final[dict[str, Code]] = {
     "storage_unsafe": Code(503, False, "A file of the room is not what it must be."),
     "overloaded": Code(503, True, "The server is at its limit; see Retry-After."),
     "shutting_down": Code(503, True, "The server is stopping; see Retry-After."),
+    # A broker, and what it says of a host.
+    "invalid_registration": Code(400, False, "This is no registration, or the slug is no slug."),
+    "slug_forbidden": Code(403, False, "The proof, or the registration token, is not good."),
+    "route_slug_taken": Code(409, False, "The slug is another host's; choose another one."),
+    "invalid_heartbeat": Code(400, False, "The body does not name a route and its secret."),
+    "route_not_found": Code(404, False, "No room is published under this name."),
+    "route_expired": Code(410, False, "The room was published here, and its time is over."),
+    "route_closed": Code(410, False, "The host took the room from here."),
+    "unsupported_route": Code(404, False, "The broker forwards no such request."),
+    "route_request_limit": Code(429, True, "Too many requests of this room are in progress."),
+    "request_too_large": Code(413, False, "The body is over 64 KiB."),
+    "response_too_large": Code(502, False, "The host's answer is over 1 MiB, and no stream."),
+    "bad_host_response": Code(502, False, "The host's answer is none that may be passed on."),
+    "host_unavailable": Code(504, True, "The host is away; it may come back. See Retry-After."),
+    "unknown_request": Code(404, False, "No such request waits for an answer."),
+    "superseded": Code(409, False, "The same host has connected anew, and this link is over."),
     "internal_error": Code(500, True, "A bug on our side. The text never says more."),
 }
 

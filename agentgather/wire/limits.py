@@ -147,3 +147,92 @@ MAX_LOG_LINE_BYTES: Final = 1024 * 1024
 """A line of the log; a longer one was not written by us and is set aside as bad."""
 MAX_SMALL_FILE_BYTES: Final = 16 * 1024 * 1024
 """A room's small file; a roster of 10,000 seats is about 5 MiB."""
+
+# --- Link -----------------------------------------------------------------
+MAX_FRAME_BYTES: Final = 64 * 1024
+"""One frame: a head of 16 KiB of headers and 4 KiB of target, and the first of a body."""
+MAX_HEAD_BYTES: Final = 31 * 1024
+"""Of it the head, so that a piece of a body always fits beside it."""
+MAX_DATA_BYTES: Final = 32 * 1024
+"""Bytes of a body in one frame; larger ones are hardly faster, and others wait for them."""
+MAX_STREAMS: Final = 256
+"""Streams of one link at once; the broker's limit on a route's requests."""
+REQUEST_CREDIT_BYTES: Final = 64 * 1024
+"""What a host takes of a request's body before it gives more credit: a whole body."""
+RESPONSE_CREDIT_BYTES: Final = 16 * 1024
+"""What a broker takes of an answer before it gives more credit: nearly every answer. For
+256 streams that is 4 MiB."""
+MAX_WINDOW_BYTES: Final = 1024 * 1024
+"""What one stream's credit may grow to: 100 MB/s at 10 ms there and back."""
+MAX_ROUTE_BUFFER_BYTES: Final = 6 * 1024 * 1024
+"""What a broker buffers of one route's answers at most: all credit that it has given."""
+MAX_ROUTE_BODY_BYTES: Final = 2 * 1024 * 1024
+"""What it buffers of one route's request bodies; with the answers that is 8 MiB."""
+MAX_QUEUED_BYTES: Final = 256 * 1024
+"""Frames that wait for the link's writer; whoever has more to send waits."""
+MAX_UNREAD_ANSWERS: Final = 2_048
+"""Of them, resets, pongs and credit. A peer that keeps to the credit it has read of causes
+at most three for each of its 256 streams, and its pings; a greedy one is cut off."""
+PING_SECONDS: Final = 10
+"""Between two pings of each end."""
+PONG_SECONDS: Final = 20
+"""From a ping to its pong, at most: a dead peer is known within 30 s."""
+REGISTER_SECONDS: Final = 10
+"""From the handshake to the registration's answer."""
+MAX_CONTROL_FRAMES_PER_SECOND: Final = 2_000
+"""Frames that carry no body. What is more than that, for ten seconds on end, is a flood."""
+
+# --- Broker ---------------------------------------------------------------
+MAX_SLUG_CHARS: Final = 63
+"""A route's slug; a label of a DNS name, so that a subdomain can have it one day."""
+MAX_WAITS_PER_ROUTE: Final = 192
+"""Waits and event streams of one route; the other 64 streams are for what ends soon."""
+MAX_HOST_ANSWER_BYTES: Final = 1024 * 1024
+"""An answer that announces its length, or that an older host gives: four full pages."""
+ANSWER_SECONDS: Final = 30
+"""From a request to the head of its answer, and between two pieces of a stream: longer
+than the longest hold, and than two heartbeats of an event stream."""
+ROUTE_IDLE_SECONDS: Final = 15 * 60
+"""How long a route stays its owner's without a link: a laptop's nap, a host's restart."""
+ROUTE_LIFETIME_SECONDS: Final = 8 * 3600
+"""How long a route may live (``--max-lifetime``): a working day."""
+MAX_ROUTES: Final = 10_000
+"""Routes that a broker knows, those whose hosts are away included."""
+CLIENT_REQUESTS_PER_WINDOW: Final = 60
+"""Requests of one address whose credential no host has accepted yet: two visits of the page."""
+ROUTE_REQUESTS_PER_WINDOW: Final = 600
+"""Requests to one route: 192 waits of 25 s take 460 of them."""
+ROUTES_PER_CLIENT: Final = 5
+"""Routes of one address at once."""
+REGISTRATIONS_PER_HOUR: Final = 20
+"""Claims of a new slug, and failed ones, of one address. An owner who comes back is free."""
+REGISTRATION_WINDOW_SECONDS: Final = 3600
+"""The sliding window of ``REGISTRATIONS_PER_HOUR``."""
+TRUST_SECONDS: Final = 3600
+"""How long a credential that a host has accepted is no stranger's, unused. An attending one
+is used at least once in ``HOLD_SECONDS``."""
+MAX_TRUSTED: Final = 20_000
+"""Such credentials, and the clients that showed them: two for each seat of full rooms; the
+longest unused goes first."""
+MAX_LOG_LINES: Final = 4_096
+"""Lines of the access log that wait for who reads it; what is more is dropped and counted."""
+HOST_SILENT_SECONDS: Final = 35
+"""After which a host is gone: a missed ping, and its pong."""
+POLL_SECONDS: Final = 20
+"""How long the broker holds an older host's poll."""
+MAX_OLDER_POLLS: Final = 16
+"""Polls of one older host that are held; those programs have one, and read 16 at once."""
+MAX_OLDER_WAITS: Final = 12
+"""Waits at one older host. It serves 16 requests at once, and does not learn that a
+participant left: four places are for what ends soon."""
+MAX_OLDER_RESPOND_BYTES: Final = 1_414_102
+"""The body that an older host responds with: 1 MiB in base64 and 16,000 bytes around it."""
+MAX_OLDER_RESPONDS_BYTES: Final = 32 * 1024 * 1024
+"""Such bodies over 64 KiB on their way to a broker at once; they can't be told apart from a
+stranger's before they are here."""
+MAX_CLIENT_RESPONDS_BYTES: Final = 8 * 1024 * 1024
+"""Those of one address."""
+BROKER_DRAIN_SECONDS: Final = 3
+"""How long a stopping broker waits for answers in flight."""
+HOSTS_BACK_PER_SECOND: Final = 50
+"""How many hosts a restarting broker asks back in one second."""

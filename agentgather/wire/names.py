@@ -49,7 +49,9 @@ RESERVED_ALIASES: Final = frozenset(
 
 # Prefixes let secret scanners know a token; `tgl_` is the older program's.
 PARTICIPANT_TOKEN_PREFIX: Final = "agp_"  # noqa: S105 - a prefix, no secret
+ROUTE_SECRET_PREFIX: Final = "agh_"  # noqa: S105 - a prefix, no secret
 OLDER_TOKEN_PREFIX: Final = "tgl_"  # noqa: S105 - a prefix, no secret
+REGISTRATION_TOKEN_PREFIX: Final = "agr_"  # noqa: S105 - a prefix, no secret
 
 _SLUG: Final = re.compile(SLUG_PATTERN, re.ASCII)
 _CLIENT_MSG_ID: Final = re.compile(CLIENT_MSG_ID_PATTERN, re.ASCII)

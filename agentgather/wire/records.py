@@ -133,6 +133,23 @@ class TunnelState(_SmallFile, kw_only=True):
     publicUrl: str = msgspec.field(name="public_base_url")
 
 
+class RouteSecret(msgspec.Struct, frozen=True):
+    """What makes a slug at a broker this host's. ``broker`` is a base URL in normal form."""
+
+    broker: str
+    slug: str
+    secret: str
+
+    def __repr__(self) -> str:
+        return f"RouteSecret(broker={self.broker!r}, slug={self.slug!r}, ...)"
+
+
+class RouteSecrets(_SmallFile, kw_only=True):
+    """``routes.json``: the slugs that a room has had at brokers, the last used one first."""
+
+    routes: list[RouteSecret] = msgspec.field(default_factory=list)
+
+
 _message_encoder: Final = msgspec.json.Encoder()
 _message_decoder: Final = msgspec.json.Decoder(Message)
 

@@ -1,11 +1,11 @@
 """Load from a process of its own: raw sockets and epoll, so that the client costs little.
 
-    python -m tests.bench.clients posts PORT CONNECTIONS SECONDS
+    python -m tests.bench.clients posts PORT CONNECTIONS SECONDS [PREFIX]
     python -m tests.bench.clients gets PORT CONNECTIONS SECONDS PATH [TOKEN]
     python -m tests.bench.clients waits PORT COUNT ROUNDS SERVER_PID
     python -m tests.bench.clients latency PORT ROUNDS
 
-Each prints one JSON document.
+Each prints one JSON document. PREFIX is what a path has before it at a broker: /SLUG.
 """
 
 import json
@@ -14,6 +14,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from tests.bench.seeds import PARTICIPANTS, token
@@ -27,12 +28,12 @@ def connect(port: int) -> socket.socket:
     return connection
 
 
-def post_request(number: int) -> bytes:
+def post_request(number: int, prefix: str = "") -> bytes:
     body = json.dumps({"text": f"measure {number} " + "y" * 180}).encode()
     return (
-        b"POST /messages HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %b\r\n"
+        b"POST %b/messages HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %b\r\n"
         b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
-        % (token(1 + number % (PARTICIPANTS - 1)).encode(), len(body), body)
+        % (prefix.encode(), token(1 + number % (PARTICIPANTS - 1)).encode(), len(body), body)
     )
 
 
@@ -184,8 +185,8 @@ def latency(port: int, rounds: int) -> dict[str, float]:
     return {"p50_ms": 1000 * times[rounds // 2], "p99_ms": 1000 * times[int(rounds * 0.99)]}
 
 
-def last_id(connection: socket.socket) -> int:
-    connection.sendall(get_request("/messages?before_id=999999999999999&limit=1", 0))
+def last_id(connection: socket.socket, prefix: str = "") -> int:
+    connection.sendall(get_request(f"{prefix}/messages?before_id=999999999999999&limit=1", 0))
     data = b""
     while not is_whole(data):
         data += connection.recv(1 << 16)
@@ -193,12 +194,12 @@ def last_id(connection: socket.socket) -> int:
     return int(messages[-1]["id"]) if messages else 0
 
 
-def settle(connection: socket.socket) -> None:
+def settle(connection: socket.socket, prefix: str = "") -> None:
     """Return when the server has read all that was sent: it answers quickly again."""
     quick = 0
     while quick < 5:
         start = time.perf_counter()
-        last_id(connection)
+        last_id(connection, prefix)
         quick = quick + 1 if time.perf_counter() - start < 0.005 else 0
         time.sleep(0.02)
 
@@ -206,10 +207,12 @@ def settle(connection: socket.socket) -> None:
 def main() -> None:
     what, port, *rest = sys.argv[1:]
     if what == "posts":
-        result = closed_loop(int(port), int(rest[0]), float(rest[1]), post_request, b"201")
+        prefix = rest[2] if len(rest) > 2 else ""
+        request = partial(post_request, prefix=prefix)
+        result = closed_loop(int(port), int(rest[0]), float(rest[1]), request, b"201")
     elif what == "gets":
-        request = get_request(rest[2], 1, rest[3] if len(rest) > 3 else "")
-        result = closed_loop(int(port), int(rest[0]), float(rest[1]), lambda _: request, b"200")
+        asked = get_request(rest[2], 1, rest[3] if len(rest) > 3 else "")
+        result = closed_loop(int(port), int(rest[0]), float(rest[1]), lambda _: asked, b"200")
     elif what == "latency":
         result = latency(int(port), int(rest[0]))
     else:

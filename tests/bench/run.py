@@ -1,7 +1,7 @@
 """Measure the real server as a process, and print a table: `make bench`.
 
     python tests/bench/run.py [--quick] [part …]      parts: start posts waits reads shutdown cli
-                                                            page
+                                                            page tunnel
 
 The load generator is a process of its own on the same machine. Figures are medians of
 three where a part is short enough to repeat; machines are noisy, so compare ratios.
@@ -10,14 +10,11 @@ three where a part is short enough to repeat; machines are noisy, so compare rat
 import json
 import os
 import signal
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -25,10 +22,11 @@ sys.path.insert(0, str(REPOSITORY))
 
 from tests.bench.clients import connect, get_request, is_whole, last_id, resident_kib  # noqa: E402
 from tests.bench.page import measure_visits  # noqa: E402
-from tests.bench.seeds import seed_conversation, seed_home, token  # noqa: E402
+from tests.bench.processes import AGENTGATHER, client, median_of, room_of, served  # noqa: E402
+from tests.bench.seeds import seed_conversation, token  # noqa: E402
+from tests.bench.tunnel import measure_public_way  # noqa: E402
 
-AGENTGATHER = [sys.executable, "-m", "agentgather"]
-PARTS = ("start", "posts", "waits", "reads", "shutdown", "cli", "page")
+PARTS = ("start", "posts", "waits", "reads", "shutdown", "cli", "page", "tunnel")
 
 
 def main() -> None:
@@ -42,61 +40,6 @@ def main() -> None:
 
 def show(what: str, figure: str) -> None:
     print(f"{what:58} {figure}", flush=True)
-
-
-@contextmanager
-def served(home: Path) -> Iterator[tuple[int, subprocess.Popen[bytes], float]]:
-    """Serve the home's room; gives the port, the process and the seconds until it answered."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    start = time.perf_counter()
-    server = subprocess.Popen(
-        [*AGENTGATHER, "room", "serve", "--port", str(port), "--max-messages", "5000000"],
-        env={**os.environ, "AGENTGATHER_HOME": str(home)},
-        cwd=REPOSITORY,
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        while True:
-            try:
-                with connect(port) as connection:
-                    # It listens before it has read the log, and answers afterwards.
-                    connection.sendall(get_request("/healthz", 0))
-                    connection.recv(1 << 16)
-                break
-            except ConnectionRefusedError:
-                if server.poll() is not None:
-                    raise SystemExit("the server ended") from None
-                time.sleep(0.002)
-        yield port, server, time.perf_counter() - start
-    finally:
-        server.terminate()
-        server.wait()
-
-
-@contextmanager
-def room_of(messages: int, seed: Callable[[Path, int], None] = seed_home) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="agentgather-bench-", dir="/var/tmp") as folder:
-        home = Path(folder) / "home"
-        home.mkdir()
-        seed(home, messages)
-        yield home
-
-
-def client(*arguments: object) -> dict[str, float]:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.bench.clients", *map(str, arguments)],
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        check=True,
-    )
-    result: dict[str, float] = json.loads(done.stdout)
-    return result
-
-
-def median_of(runs: list[dict[str, float]]) -> dict[str, float]:
-    return {key: statistics.median(run[key] for run in runs) for key in runs[0]}
 
 
 def measure_start(*, quick: bool) -> None:
@@ -232,6 +175,11 @@ def measure_page(*, quick: bool) -> None:
     with room_of(10_000, seed_conversation) as home, served(home) as (port, _, _):
         for what, figure in measure_visits(port, quick=quick):
             show(what, figure)
+
+
+def measure_tunnel(*, quick: bool) -> None:
+    for what, figure in measure_public_way(quick=quick):
+        show(what, figure)
 
 
 if __name__ == "__main__":

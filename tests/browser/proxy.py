@@ -30,6 +30,7 @@ class Proxy:
         self.prefix = prefix
         self.strips_prefix = strips_prefix
         self.buffers_events = False
+        self.has_events = True
         self._flows = threading.Event()
         self._flows.set()
         self._is_cut = False
@@ -54,11 +55,7 @@ class Proxy:
 
     def host_away(self, status: int = 503, code: str = "host_unavailable") -> None:
         """Break every connection and answer each request as a broker without a host does."""
-        body = json.dumps({"ok": False, "error": code, "message": "The host is away."}).encode()
-        self._answer = (
-            b"HTTP/1.1 %d Away\r\nContent-Type: application/json; charset=utf-8\r\n"
-            b"Content-Length: %d\r\nConnection: close\r\n\r\n%b" % (status, len(body), body)
-        )
+        self._answer = _refusal(status, code)
         self._break_all()
 
     def buffer_events(self) -> None:
@@ -66,11 +63,17 @@ class Proxy:
         self.buffers_events = True
         self._break_all()
 
+    def refuse_events(self) -> None:
+        """Answer for an event stream as an older broker does; those open are cut."""
+        self.has_events = False
+        self._break_all()
+
     def mend(self) -> None:
         """Pass everything on again, and what was kept back by a stall."""
         self._is_cut = False
         self._answer = b""
         self.buffers_events = False
+        self.has_events = True
         self._flows.set()
 
     def close(self) -> None:
@@ -92,6 +95,9 @@ class Proxy:
                 return
             if self._answer:
                 client.sendall(self._answer)
+                return
+            if not self.has_events and b"/events?" in head.partition(b"\r\n")[0]:
+                client.sendall(_refusal(404, "unsupported_route"))
                 return
             self._flows.wait()
             try:
@@ -147,6 +153,14 @@ class Proxy:
                 except OSError:
                     # Its other end was quicker.
                     continue
+
+
+def _refusal(status: int, code: str) -> bytes:
+    body = json.dumps({"ok": False, "error": code, "message": "Says the proxy."}).encode()
+    return (
+        b"HTTP/1.1 %d Refused\r\nContent-Type: application/json; charset=utf-8\r\n"
+        b"Content-Length: %d\r\nConnection: close\r\n\r\n%b" % (status, len(body), body)
+    )
 
 
 def _read_head(client: socket.socket) -> tuple[bytes, bytes]:

@@ -104,6 +104,21 @@ def test_behind_a_proxy_that_keeps_streams_back_the_page_polls(
     visitor.sees_state("closed")
 
 
+def test_at_an_older_broker_which_has_no_streams_the_page_polls(
+    far: Room, visitors: Visitors
+) -> None:
+    far.proxy.refuse_events()
+    visitor = visitors.open(far.invite("ada", name="Ada").link)
+    visitor.guards.allow_console("404")
+    visitor.sees_screen("room")
+    visitor.sees_state("polling")
+    visitor.says("heard?")
+    visitor.sees_message("heard?")
+    sees_all_in_order(far, visitor)
+    far.close()
+    visitor.sees_state("closed")
+
+
 def test_a_page_that_slept_notices_that_its_connection_is_dead(
     far: Room, visitors: Visitors
 ) -> None:

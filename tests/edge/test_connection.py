@@ -10,6 +10,7 @@ from trio.testing import MockClock
 
 from agentgather.edge.answers import SECURITY_HEADERS
 from agentgather.edge.bounds import MAX_PIPELINED_BYTES
+from agentgather.edge.exchange import ABORT
 from agentgather.wire.limits import (
     HEADERS_SECONDS,
     KEEP_ALIVE_SECONDS,
@@ -26,6 +27,8 @@ from tests.edge.peers import (
     one_connection,
     post,
     read_all,
+    serving,
+    within,
 )
 
 MIB = 1024 * 1024
@@ -614,3 +617,21 @@ async def test_half_an_answer_does_not_look_whole(app: Any, caplog: Any) -> None
         assert b"more" not in rest
         assert b"internal_error" not in rest
     assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize("pieces", [0, 1, 3])
+async def test_an_answer_that_the_application_breaks_off_is_cut(pieces: int, caplog: Any) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(pieces):
+            await send({"type": "http.response.body", "body": b"half", "more_body": True})
+        await send({"type": ABORT})
+
+    async with serving(app) as server:
+        peer = await server.connect()
+        await peer.send(GET)
+        with within(10):
+            assert await peer.is_reset(), "it looks like an end"
+    assert not caplog.records

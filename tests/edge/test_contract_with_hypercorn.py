@@ -24,7 +24,8 @@ from wsproto.connection import ConnectionType
 from wsproto.events import CloseConnection
 
 from agentgather.edge.connection import Connection
-from agentgather.edge.websocket import SocketStream, WebSocketProtocol
+from agentgather.edge.websocket import WebSocketProtocol
+from agentgather.edge.websocket_frames import SocketStream
 from tests.edge.frames import frame, handshake
 
 

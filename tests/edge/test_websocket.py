@@ -1,6 +1,7 @@
 """WebSockets: what is offered, what ends them, and what must not end anything else."""
 
 import zlib
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from agentgather.edge.bounds import Bounds
+from agentgather.edge.websocket_frames import MAX_TURN_FRAMES
 from tests.edge.frames import (
     ACCEPT,
     BINARY,
@@ -291,6 +293,52 @@ async def test_messages_wait_until_the_application_takes_them() -> None:
         nursery.cancel_scope.cancel()
 
 
+FLOODS = {
+    "pings": frame(PING),
+    "pongs": frame(PONG),
+    "fragments of one byte": frame(CONTINUATION, b"x", fin=False),
+    "fragments of nothing": frame(CONTINUATION, fin=False),
+}
+
+
+@pytest.mark.parametrize("kind", FLOODS)
+async def test_frames_without_a_message_may_not_come_without_end(kind: str) -> None:  # W06
+    async with serving(repeat) as server:
+        flooder = await server.connect()
+        await upgrade(flooder)
+        taken: list[bytes] = []
+
+        async def flood() -> None:
+            if "fragments" in kind:
+                await flooder.send(frame(BINARY, b"x", fin=False))
+            with suppress(trio.BrokenResourceError):
+                while True:
+                    await flooder.send(FLOODS[kind] * 1000)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(flood)
+            with within(20):
+                taken.append(await flooder.rest())
+        [data] = taken
+        assert data.endswith(b"\x88\x02\x03\xf0")  # a close with 1008
+        assert await server.is_alive()
+
+
+async def test_pings_now_and_then_and_fragments_of_a_message_are_no_flood(
+    autojump_clock: MockClock,
+) -> None:
+    async with one_connection(repeat) as peer:
+        await upgrade(peer)
+        for _ in range(30):
+            await peer.send(frame(PING) * 1_900)
+            data = b""
+            while len(data) < 2 * 1_900:
+                data += await peer.stream.receive_some(65536)
+            await trio.sleep(1)
+        await peer.send(frame(BINARY, b"x"))
+        assert await read_frame(peer) == (BINARY, b"x")
+
+
 async def test_a_flood_of_pings_lets_others_run() -> None:
     async with serving(repeat) as server:
         flooder = await server.connect()
@@ -307,6 +355,60 @@ async def test_a_flood_of_pings_lets_others_run() -> None:
                 for _ in range(5):
                     assert (await server.ask(GET)).status == 200
             nursery.cancel_scope.cancel()
+
+
+async def test_a_read_full_of_small_messages_lets_others_run_in_between() -> None:
+    turns = at_once = most = 0
+    taken = trio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal at_once, most
+        await receive()
+        await send({"type": "websocket.accept"})
+        for _ in range(5_000):
+            await receive()
+            at_once += 1
+            most = max(most, at_once)
+        taken.set()
+
+    async def others() -> None:
+        nonlocal at_once, turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            at_once = 0
+            turns += 1
+
+    async with one_connection(app) as peer:
+        await upgrade(peer)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(others)
+            with within(5):
+                await peer.send(frame(BINARY) * 5_000)
+                await taken.wait()
+            nursery.cancel_scope.cancel()
+    assert most <= 2 * MAX_TURN_FRAMES
+    assert turns >= 5_000 // (2 * MAX_TURN_FRAMES)
+
+
+async def test_messages_come_whole_and_in_order_however_they_were_read() -> None:
+    payloads = [bytes([number]) * (number * 97 % 3_000) for number in range(200)]
+    found: list[bytes] = []
+    ended = trio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (event := await receive())["type"] != "websocket.disconnect":
+            found.append(event["bytes"])
+        ended.set()
+
+    async with one_connection(app) as peer:
+        await upgrade(peer)
+        with within(5):
+            await peer.send(b"".join(frame(BINARY, payload) for payload in payloads))
+            await peer.send(frame(CLOSE, b"\x03\xe8"))
+            await ended.wait()
+    assert found == payloads
 
 
 # --- Ends -----------------------------------------------------------------------------

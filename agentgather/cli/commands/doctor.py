@@ -19,6 +19,7 @@ from agentgather.domain.text import parse_time
 from agentgather.storage.journal import read_journal
 from agentgather.storage.lock import read_holder
 from agentgather.storage.stored_room import LOCK_FILE, LOG_FILE
+from agentgather.storage.tunnel_files import is_left_behind
 from agentgather.wire.records import CurrentRoom
 
 LOW_DISK_BYTES: Final = 256 * 1024 * 1024
@@ -77,6 +78,7 @@ def _check_seat(context: Context) -> Iterator[Finding]:
         yield from _guarded("files", lambda: _check_files(context, seat))
         yield from _guarded("log", lambda: _check_log(context, seat))
         yield from _guarded("lock", lambda: _check_lock(context, seat))
+        yield from _guarded("tunnel", lambda: _check_tunnel(context, seat))
     yield from _guarded("server", lambda: _check_server(context, seat))
 
 
@@ -166,6 +168,17 @@ def _holder(context: Context, seat: CurrentRoom) -> int | None:
     return read_holder(context.home.room_path(seat.roomId) / LOCK_FILE)
 
 
+def _check_tunnel(context: Context, seat: CurrentRoom) -> Iterator[Finding]:
+    tunnel = context.home.read_tunnel(seat.roomId)
+    if tunnel is None:
+        return
+    if is_left_behind(context.home, seat.roomId, tunnel):
+        gone = f"{tunnel.publicUrl} leads nowhere: its process was killed; the next one tidies up"
+        yield Finding("warn", "tunnel", gone)
+    else:
+        yield Finding("ok", "tunnel", tunnel.publicUrl)
+
+
 def _check_server(context: Context, seat: CurrentRoom) -> Iterator[Finding]:
     hosted = context.home.has_room(seat.roomId)
     served = hosted and _holder(context, seat) is not None
@@ -181,6 +194,3 @@ def _check_server(context: Context, seat: CurrentRoom) -> Iterator[Finding]:
         yield Finding("FAIL", "server", "what answers has no lock on this home's room")
     if status["room"] != seat.roomId or status["me"] != seat.alias:
         yield Finding("FAIL", "seat", f"the token is of {status['me']} in {status['room']}")
-    tunnel = context.home.read_tunnel(seat.roomId)
-    if tunnel is not None:
-        yield Finding("ok", "tunnel", tunnel.publicUrl)

@@ -4,6 +4,7 @@ import click
 
 from agentgather.cli.context import Context
 from agentgather.cli.options import COUNT, PORT, json_option
+from agentgather.cli.tunnel_plan import Wish, plan_if_wished, tunnel_options
 from agentgather.wire.limits import MAX_LOG_MESSAGES
 
 port_option = click.option(
@@ -21,6 +22,7 @@ max_messages_option = click.option(
     metavar="N",
     help="how many messages the log may hold",
 )
+tunnel_option = tunnel_options("--tunnel", help="make the room public through this broker")
 
 
 @click.command(
@@ -34,7 +36,11 @@ name the URL that they use:
 \b
   agentgather room serve --url https://rooms.example/review
 
-The URLs are remembered; --url none forgets them.
+The URLs are remembered; --url none forgets them. Or make the room public through a broker, for
+as long as it is served:
+
+\b
+  agentgather room serve --tunnel https://rooms.example
 """,
 )
 @port_option
@@ -42,6 +48,7 @@ The URLs are remembered; --url none forgets them.
 @click.option("--url", multiple=True, metavar="URL", help="a further URL of the room; repeatable")
 @click.option("--allow-remote", is_flag=True, help="listen beyond this machine, unencrypted")
 @max_messages_option
+@tunnel_option
 @json_option
 @click.pass_obj
 def serve(
@@ -51,18 +58,31 @@ def serve(
     url: tuple[str, ...],
     allow_remote: bool,
     max_messages: int,
+    tunnel: str | None,
+    subdomain: str | None,
+    registration_token_file: str | None,
 ) -> None:
     """Serve a room."""
     # Here, because only serving needs Trio and the server: 300 ms of import.
     from agentgather.cli.serving import Serving, serve_seat
 
     seat = context.seat()
+    wish = Wish(tunnel, subdomain, registration_token_file)
     serving = Serving(
-        port=port, host=host, urls=url, allow_remote=allow_remote, max_messages=max_messages
+        port=port,
+        host=host,
+        urls=url,
+        allow_remote=allow_remote,
+        max_messages=max_messages,
+        tunnel=plan_if_wished(context, seat.roomId, wish),
     )
 
-    def ready(base_url: str) -> None:
+    def ready(base_url: str, public_url: str | None) -> None:
         document = {"ok": True, "room": seat.roomId, "url": base_url}
-        context.emit(document, f"Serving {seat.roomId} at {base_url}")
+        text = f"Serving {seat.roomId} at {base_url}"
+        if public_url is not None:
+            document["public_url"] = public_url
+            text += f", public at {public_url}"
+        context.emit(document, text)
 
     serve_seat(context, seat, serving, ready)

@@ -2,12 +2,13 @@
 
 import click
 
-from agentgather.cli.commands.serve import max_messages_option, port_option
+from agentgather.cli.commands.serve import max_messages_option, port_option, tunnel_option
 from agentgather.cli.context import Context
 from agentgather.cli.failures import Refused
 from agentgather.cli.inputs import optional_text
 from agentgather.cli.new_room import make_room
 from agentgather.cli.options import SLUG, json_option
+from agentgather.cli.tunnel_plan import Wish, plan_if_wished
 from agentgather.domain.urls import browser_url
 from agentgather.storage.seats import read_seat, write_seat
 from agentgather.wire.limits import MAX_BRIEF_UNITS
@@ -23,6 +24,7 @@ served, or a new one named `room`. One Ctrl-C ends it; the room stays for the ne
 
 \b
   agentgather up review --brief "Goal: review the parser change."
+  agentgather up review --tunnel https://rooms.example
 """,
 )
 @click.argument("room", type=SLUG, required=False)
@@ -30,6 +32,7 @@ served, or a new one named `room`. One Ctrl-C ends it; the room stays for the ne
 @click.option("--brief-file", metavar="FILE", help="a file that has the mission")
 @port_option
 @max_messages_option
+@tunnel_option
 @json_option
 @click.pass_obj
 def up(
@@ -39,6 +42,9 @@ def up(
     brief_file: str | None,
     port: int,
     max_messages: int,
+    tunnel: str | None,
+    subdomain: str | None,
+    registration_token_file: str | None,
 ) -> None:
     """Make and serve a room."""
     # Here, because only serving needs Trio and the server: 300 ms of import.
@@ -48,7 +54,10 @@ def up(
     text = optional_text(context, brief, brief_file, "brief", max_units=MAX_BRIEF_UNITS)
     seat = _seat(context, room or _default_room(context), text)
 
-    def ready(base_url: str) -> None:
+    wish = Wish(tunnel, subdomain, registration_token_file)
+    plan = plan_if_wished(context, seat.roomId, wish)
+
+    def ready(base_url: str, public_url: str | None) -> None:
         link = browser_url(base_url, seat.token)
         document = {
             "ok": True,
@@ -57,9 +66,11 @@ def up(
             "browser_url": link,
             "alias": seat.alias,
         }
-        context.emit(document, _welcome(context, seat, base_url, link))
+        if public_url is not None:
+            document["public_url"] = public_url
+        context.emit(document, _welcome(context, seat, base_url, public_url))
 
-    serve_seat(context, seat, Serving(port=port, max_messages=max_messages), ready)
+    serve_seat(context, seat, Serving(port=port, max_messages=max_messages, tunnel=plan), ready)
 
 
 def _default_room(context: Context) -> str:
@@ -85,11 +96,18 @@ def _seat(context: Context, room: str, brief: str | None) -> CurrentRoom:
     return seat
 
 
-def _welcome(context: Context, seat: CurrentRoom, base_url: str, link: str) -> str:
-    return f"""The room {context.styled(seat.roomId, "bold")} is open at {base_url}. \
+def _welcome(context: Context, seat: CurrentRoom, base_url: str, public_url: str | None) -> str:
+    link = browser_url(base_url, seat.token)
+    public = ""
+    if public_url is not None:
+        # Not the host's own machine: the same seat, from elsewhere.
+        away = context.styled(browser_url(public_url, seat.token), "bold")
+        public = f"\n  From elsewhere:    {away}"
+    where = base_url if public_url is None else f"{base_url}, and for others at {public_url}"
+    return f"""The room {context.styled(seat.roomId, "bold")} is open at {where}. \
 You are its host, {seat.alias}.
 
-  Your link:         {context.styled(link, "bold")}
+  Your link:         {context.styled(link, "bold")}{public}
   Invite an agent:   agentgather room invite rev --kind agent
   Invite a person:   agentgather room invite ada --kind human
   Follow along:      agentgather attend

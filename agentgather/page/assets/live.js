@@ -139,6 +139,8 @@ export class Live {
       return {};
     } catch (error) {
       if (signal.reason === "silent" && !this.stopped) return { poll: "a proxy" };
+      // An older broker, or an older host behind a broker, has none, and says so.
+      if (error.code === "unsupported_route") return { poll: "no stream" };
       throw error;
     } finally {
       clearTimeout(silence);
@@ -178,14 +180,15 @@ export class Live {
   async #poll(why) {
     const { signal } = this.attempt;
     const until = now() + STREAM_AGAIN_MS;
-    this.quietMs = (HOLD_S + 5) * 1000;
+    this.quietMs = (HOLD_S + (why === "no stream" ? 15 : 5)) * 1000;
     // The first answer is asked for at once: it tells a proxy that buffers from no network.
     for (let hold = 0; now() < until; hold = HOLD_S) {
       if (why !== "tabs") {
         const since = this.cursor();
         const wait = await call(`/wait?since_id=${since}&hold=${hold}`, {
           signal,
-          patience: (hold + 10) * 1000,
+          // An older host holds it for 25 s, whatever is asked.
+          patience: (why === "no stream" ? 35 : hold + 10) * 1000,
         });
         if (wait.participant_status === "removed") return ENDS.participant_removed;
         if (wait.next_since_id < since) return { rewind: true };

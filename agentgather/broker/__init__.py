@@ -1,0 +1,1 @@
+"""The public end: it keeps nothing that outlives a connection but leases."""

@@ -1,0 +1,50 @@
+"""A host's WebSocket, as the server below gives it by ASGI."""
+
+from agentgather.edge.answers import Send, header_list, refusal
+from agentgather.edge.bodies import Receive
+from agentgather.link.transport import LinkClosed
+from agentgather.wire.errors import Rejected
+
+
+class SocketTransport:
+    """A link's transport over ASGI."""
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self._is_closed = False
+
+    async def send(self, message: bytes) -> None:
+        """Send one binary message."""
+        if self._is_closed:
+            raise LinkClosed(1006)
+        await self._send({"type": "websocket.send", "bytes": message})
+
+    async def receive(self) -> bytes | str:
+        """Give the next message."""
+        event = await self._receive()
+        if event["type"] != "websocket.receive":
+            self._is_closed = True
+            raise LinkClosed(event.get("code") or 1006, event.get("reason") or "")
+        data = event.get("bytes")
+        # An empty binary message has been seen to come as None.
+        return data if data is not None else event.get("text") or ""
+
+    async def close(self, code: int, reason: str) -> None:
+        """Say goodbye. The server below waits for the peer's."""
+        if not self._is_closed:
+            self._is_closed = True
+            await self._send({"type": "websocket.close", "code": code, "reason": reason})
+
+
+async def refuse_handshake(send: Send, error: Rejected) -> None:
+    """Answer a handshake with an HTTP answer (ASGI's WebSocket denial response)."""
+    answer = refusal(error)
+    await send(
+        {
+            "type": "websocket.http.response.start",
+            "status": answer.status,
+            "headers": header_list(answer),
+        }
+    )
+    await send({"type": "websocket.http.response.body", "body": answer.body})

@@ -1,0 +1,137 @@
+"""Which broker, under which name, with which secret: what a tunnel of a room begins with."""
+
+import base64
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import click
+
+from agentgather.cli.base_url import BaseUrl
+from agentgather.cli.context import Context
+from agentgather.cli.failures import Misused, Refused
+from agentgather.storage.tunnel_files import read_routes, use_route
+from agentgather.tunnel.events import TunnelPlan
+from agentgather.wire.limits import MAX_SLUG_CHARS
+from agentgather.wire.names import ROUTE_SECRET_PREFIX
+from agentgather.wire.records import RouteSecret
+
+TOKEN_VARIABLE: Final = "AGENTGATHER_REGISTRATION_TOKEN"  # noqa: S105 - a name, no secret
+MAX_TOKEN_CHARS: Final = 128
+_SECRET_BYTES: Final = 32
+_ENDING_BYTES: Final = 6
+_LETTERS: Final = "abcdefghijklmnopqrstuvwxyz234567"
+_SLUG: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
+
+subdomain_option = click.option(
+    "--subdomain", metavar="NAME", help="the room's name at the broker; remembered"
+)
+registration_token_option = click.option(
+    "--registration-token-file",
+    metavar="FILE",
+    help=f"the token that the broker's operator gave you; or {TOKEN_VARIABLE}",
+)
+
+
+class Wish(NamedTuple):
+    """What was asked for on the command line; None is what was used last."""
+
+    broker: str | None
+    subdomain: str | None
+    token_file: str | None
+
+
+def tunnel_options(*names: str, help: str) -> Callable[[Any], Any]:  # noqa: A002 - click's word
+    """Add the option that names a broker, and those that go with it."""
+
+    def add(command: Any) -> Any:
+        broker = click.option(*names, metavar="URL", help=help)
+        return broker(subdomain_option(registration_token_option(command)))
+
+    return add
+
+
+def plan_tunnel(context: Context, room: str, wish: Wish) -> TunnelPlan:
+    """Choose what is left open, and remember it with the room.
+
+    Raises:
+        Misused: something on the command line makes no sense.
+        Refused: the room is not hosted here, or the token cannot be read.
+
+    """
+    if not context.home.has_room(room):
+        raise Refused(f"{room} is not hosted in this home; its host makes it public")
+    known = read_routes(context.home, room)
+    broker = _broker(wish.broker, known)
+    route = _route(context, room, broker, wish.subdomain, known)
+    use_route(context.home, room, route)
+    return TunnelPlan(broker, route.slug, route.secret, _token(context, wish.token_file))
+
+
+def plan_if_wished(context: Context, room: str, wish: Wish) -> TunnelPlan | None:
+    """Do that where a broker is named; None where nobody wants a tunnel.
+
+    Raises:
+        Misused, Refused: as :func:`plan_tunnel`.
+
+    """
+    if wish.broker is not None:
+        return plan_tunnel(context, room, wish)
+    if wish.subdomain is not None or wish.token_file is not None:
+        raise Misused("--subdomain and --registration-token-file go with --tunnel URL")
+    return None
+
+
+def _broker(chosen: str | None, known: list[RouteSecret]) -> str:
+    if chosen is None:
+        if not known:
+            raise Misused("name the broker with --broker URL; the next time it is remembered")
+        return known[0].broker
+    base = BaseUrl(chosen, insecure=True)
+    if not (base.is_tls or base.is_loopback):
+        raise Misused(
+            f"{base.text} is plain HTTP to another machine, and tokens could be read on the "
+            "way; a broker has https"
+        )
+    return base.text
+
+
+def _route(
+    context: Context, room: str, broker: str, subdomain: str | None, known: list[RouteSecret]
+) -> RouteSecret:
+    if subdomain is not None and not _is_slug(subdomain):
+        raise Misused(
+            f"--subdomain is 1 to {MAX_SLUG_CHARS} of a-z and 0-9, with single dashes in between"
+        )
+    for route in known:
+        if route.broker == broker and subdomain in (None, route.slug):
+            return route
+    slug = subdomain or _new_slug(room, context.entropy(_ENDING_BYTES))
+    secret = base64.urlsafe_b64encode(context.entropy(_SECRET_BYTES)).decode().rstrip("=")
+    return RouteSecret(broker, slug, ROUTE_SECRET_PREFIX + secret)
+
+
+def _new_slug(room: str, entropy: bytes) -> str:
+    """Name the room so that people know it, and nobody can guess or take it."""
+    ending = "".join(_LETTERS[byte % len(_LETTERS)] for byte in entropy)
+    start = re.sub("-+", "-", room)[: MAX_SLUG_CHARS - len(ending) - 1].strip("-")
+    return f"{start}-{ending}"
+
+
+def _is_slug(text: str) -> bool:
+    return len(text) <= MAX_SLUG_CHARS and _SLUG.fullmatch(text) is not None
+
+
+def _token(context: Context, file: str | None) -> str:
+    token = context.environ.get(TOKEN_VARIABLE, "")
+    if file is not None:
+        try:
+            token = Path(file).read_text("ascii")
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it holds no token"
+            raise Refused(f"--registration-token-file {file}: {why}") from None
+    token = token.strip()
+    if len(token) > MAX_TOKEN_CHARS or not token.isascii() or not token.isprintable():
+        raise Misused("that is no registration token")
+    return token

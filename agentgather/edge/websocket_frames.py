@@ -1,0 +1,123 @@
+"""What a WebSocket's peer sends: hypercorn's stream, with limits that hold."""
+
+from dataclasses import replace
+from typing import Any, Final
+
+import trio
+from hypercorn.protocol.events import Body, Data, EndBody, Event, Request, Response, StreamClosed
+from hypercorn.protocol.ws_stream import FrameTooLargeError, WSStream
+from wsproto.connection import ConnectionState
+from wsproto.events import CloseConnection, Message, Ping, Pong
+from wsproto.frame_protocol import CloseReason
+
+from agentgather.edge.answers import header_list, refusal
+from agentgather.wire.errors import Rejected
+from agentgather.wire.limits import MAX_CONTROL_FRAMES_PER_SECOND
+
+FLOOD_SECONDS: Final = 10
+"""How long a peer may send more frames without a message than it may in the long run."""
+MAX_TURN_FRAMES: Final = 16
+"""Frames after which others have a turn: of the smallest, one read holds 10,000."""
+
+_CODES: Final = {400: "bad_request", 403: "forbidden", 404: "not_found"}
+
+
+class FrameRate:
+    """Counts the frames that bring no message, in a bucket that leaks.
+
+    Pings, pongs and fragments: a few bytes each, an answer or a look at a buffer each.
+    """
+
+    def __init__(self) -> None:
+        self._level = 0.0
+        self._at = trio.current_time()
+
+    def is_flood(self) -> bool:
+        """Count one more. True: it was one too many."""
+        now = trio.current_time()
+        leaked = (now - self._at) * MAX_CONTROL_FRAMES_PER_SECOND
+        self._level = max(0.0, self._level - leaked) + 1
+        self._at = now
+        return self._level > MAX_CONTROL_FRAMES_PER_SECOND * FLOOD_SECONDS
+
+
+class SocketStream(WSStream):
+    """One WebSocket's frames and state. ``has_more``: some of what was read is not parsed."""
+
+    has_more = False
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self._rate = FrameRate()
+
+    async def handle(self, event: Event) -> None:
+        """Take an event of the connection."""
+        if isinstance(event, Request):
+            # No extension is ever negotiated: 204 KB of deflated zeros grew to 448 MB.
+            headers = [pair for pair in event.headers if pair[0] != b"sec-websocket-extensions"]
+            event = replace(event, headers=headers)
+        elif isinstance(event, Data):
+            if not self.handshake.accepted:
+                await self._send_error_response(400)
+                await self._end()
+                return
+            if self.connection.state is ConnectionState.CLOSED:
+                return
+        await super().handle(event)
+
+    async def _handle_events(self) -> None:
+        self.has_more = False
+        for count, event in enumerate(self.connection.events(), 1):
+            if _brings_nothing(event) and self._rate.is_flood():
+                await self._close(CloseReason.POLICY_VIOLATION)
+                return
+            if isinstance(event, Message):
+                try:
+                    self.buffer.extend(event)
+                except FrameTooLargeError:
+                    # Telling the peer does not make it stop: the connection ends here.
+                    await self._close(CloseReason.MESSAGE_TOO_BIG)
+                    return
+                if event.message_finished:
+                    await self._put(self.buffer.to_message())
+                    self.buffer.clear()
+            elif isinstance(event, Ping):
+                await self._send_wsproto_event(event.response())
+            elif isinstance(event, CloseConnection):
+                # The peer's, or what wsproto makes of frames that break the protocol. Either
+                # way the same code goes back, if it has not gone out already.
+                await self._close(event.code)
+                return
+            if count == MAX_TURN_FRAMES:
+                self.has_more = True
+                return
+
+    async def _close(self, code: int) -> None:
+        await self._send_wsproto_event(CloseConnection(code=code))
+        await self._end()
+
+    async def _put(self, message: dict[str, Any]) -> None:
+        assert self.app_put is not None
+        await self.app_put(message)
+
+    async def _end(self) -> None:
+        await self.send(StreamClosed(stream_id=self.stream_id))
+
+    async def _send_error_response(self, status_code: int) -> None:
+        answer = refusal(Rejected(_CODES.get(status_code, "internal_error")))
+        await self.send(
+            Response(
+                stream_id=self.stream_id,
+                status_code=answer.status,
+                headers=[*header_list(answer), (b"connection", b"close")],
+            )
+        )
+        await self.send(Body(stream_id=self.stream_id, data=answer.body))
+        await self.send(EndBody(stream_id=self.stream_id))
+
+
+def _brings_nothing(event: object) -> bool:
+    # A long frame comes in several events, of which only the last has finished it.
+    if isinstance(event, Message):
+        return event.frame_finished and not event.message_finished
+    return isinstance(event, Ping | Pong)

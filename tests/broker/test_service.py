@@ -1,0 +1,90 @@
+"""A whole broker over real sockets: it serves, it says how it is, and it ends in order."""
+
+from pathlib import Path
+
+import trio
+
+from agentgather.link.channel import LinkEnd
+from agentgather.wire.limits import BROKER_DRAIN_SECONDS
+from tests.doubles.broker_server import open_server
+from tests.doubles.broker_stage import EVENT_FIELDS, Stream, echo, hold, response
+from tests.doubles.raw_http import request
+
+STOP_SECONDS = 10
+
+
+async def test_a_request_goes_through_and_is_noted(tmp_path: Path) -> None:
+    async with open_server(tmp_path) as server:
+        await server.host(echo)
+        asked = await server.ask(request("GET", "/demo/status", token="agp_x"))
+        assert asked.status == 200
+        assert asked.json()["path"] == "/status"
+    events = [line["event"] for line in server.log.lines]
+    assert events == ["start", "link_open", "request", "link_end", "stop"]
+
+
+async def test_metrics_are_served_apart(tmp_path: Path) -> None:
+    async with open_server(tmp_path) as server:
+        await server.host(echo)
+        await server.ask(request("GET", "/demo/status"))
+        assert (await server.ask(request("GET", "/metrics"))).outcome == (404, "route_not_found")
+        text = await server.metrics()
+        assert "agentgather_broker_links 1.0" in text
+        assert 'path_class="status",status_class="2xx"} 1.0' in text
+        assert "demo" not in text
+
+
+async def test_at_the_end_everybody_is_told_and_it_does_not_wait_for_ever(  # B13
+    tmp_path: Path,
+) -> None:
+    async def serve(stream: Stream) -> None:
+        if stream.id % 2:
+            await hold(stream)
+        await stream.send_head(response(stream, headers=EVENT_FIELDS, data=b"x\n\n", end=False))
+        await hold(stream)
+
+    async with open_server(tmp_path) as server:
+        ends: list[LinkEnd] = []
+        await server.host(serve, on_end=ends.append)
+        waits = [await server.connect() for _ in range(20)]
+        for number, connection in enumerate(waits):
+            await connection.send(request("GET", f"/demo/{'events' if number % 2 else 'wait'}"))
+        await server.until(lambda: server.streams == 20)
+        started = trio.current_time()
+        server.stop.set()
+        replies = []
+        for connection in waits:
+            data = b""
+            while b"\r\n\r\n" not in data:
+                data += await connection.stream.receive_some()
+            replies.append(data)
+        assert trio.current_time() - started < BROKER_DRAIN_SECONDS + 1
+        refused = [data for data in replies if data.startswith(b"HTTP/1.1 503 ")]
+        assert len(refused) == 10
+        assert all(b"\r\nretry-after: " in data for data in refused)
+        await server.ended.wait()
+        assert trio.current_time() - started < STOP_SECONDS
+        assert [(end.code, end.by_peer) for end in ends] == [("going_away", True)]
+        assert ends[0].return_after_ms >= 1000
+        for connection in waits:
+            await connection.stream.aclose()
+
+
+async def test_who_takes_nothing_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    async def pour(stream: Stream) -> None:
+        await stream.send_head(response(stream, end=False))
+        while True:
+            await stream.send(b"x" * 65536, end=False)
+
+    async with open_server(tmp_path) as server:
+        await server.host(pour)
+        connections = [await server.connect() for _ in range(5)]
+        for connection in connections:
+            await connection.send(request("GET", "/demo/export"))
+        await server.until(lambda: server.streams == 5)
+        started = trio.current_time()
+        server.stop.set()
+        await server.ended.wait()
+        assert trio.current_time() - started < STOP_SECONDS
+        for connection in connections:
+            await connection.stream.aclose()

@@ -1,0 +1,1 @@
+"""Rooms that are public: hosts, broker, Caddy, participants, each a real program."""
