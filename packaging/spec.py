@@ -16,6 +16,7 @@ from typing import Any, Final, get_type_hints
 
 import msgspec
 from msgspec import UNSET, Raw
+from spec_link import frames
 from spec_openapi import openapi
 
 from agentgather.wire import api, limits, records
@@ -56,6 +57,7 @@ def generate() -> dict[str, str]:
     files["openapi.json"] = _json(openapi(components(every, "#/components/schemas/{name}")))
     files["errors.md"] = _errors()
     files["limits.md"] = _limits()
+    files["frames.md"] = f"{_GENERATED}\n\n{frames()}"
     return files
 
 

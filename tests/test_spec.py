@@ -3,11 +3,12 @@
 import ast
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import jsonschema
+import msgspec
 import pytest
 import trio
 
@@ -18,11 +19,25 @@ from agentgather.domain.room import Room
 from agentgather.domain.text import Moment, parse_time
 from agentgather.domain.tokens import hash_token
 from agentgather.edge.origins import Served
+from agentgather.link.machine import End, LinkMachine
+from agentgather.link.proof import is_proven, owner_of, prove
 from agentgather.server.app import build_app
 from agentgather.server.live_room import LiveRoom
 from agentgather.server.routes import ROUTES
-from agentgather.wire.errors import CODES
+from agentgather.wire.errors import CODES, PeerViolation
 from agentgather.wire.limits import MAX_LOG_MESSAGES
+from agentgather.wire.link import (
+    CLOSE_CODES,
+    Data,
+    FromBroker,
+    FromHost,
+    Request,
+    Reset,
+    Response,
+    decode_from_broker,
+    decode_from_host,
+    encode_frame,
+)
 from agentgather.wire.records import (
     Participant,
     RoomState,
@@ -225,6 +240,127 @@ def test_cursors(vector: dict[str, Any]) -> None:
     page = log.page_after(vector["since_id"], vector["limit"])
     assert [one["id"] for one in json.loads(bytes(page.messages))] == vector["ids"]
     assert (page.next_since_id, page.has_more) == (vector["next_since_id"], vector["has_more"])
+
+
+# --- The link: link.jsonl has four kinds of lines ------------------------------------
+def link_vectors(kind: str) -> list[Any]:
+    return [one for one in vectors("link") if one.values[0]["kind"] == kind]
+
+
+def decoders(sender: str) -> list[Callable[[bytes | str], Any]]:
+    """Give what reads a frame of that sender."""
+    return [
+        decode
+        for name, decode in (("host", decode_from_host), ("broker", decode_from_broker))
+        if sender in (name, "either")
+    ]
+
+
+def spelled(frame: Any) -> dict[str, Any]:
+    """Give a frame as the vectors write it: byte strings in hex, defaults left out."""
+    return {
+        key: in_hex(value) for key, value in msgspec.msgpack.decode(encode_frame(frame)).items()
+    }
+
+
+def in_hex(value: Any) -> Any:
+    if isinstance(value, list):
+        return [in_hex(one) for one in value]
+    return value.hex() if isinstance(value, bytes) else value
+
+
+def read_frame(spelling: dict[str, Any], decode: Callable[[bytes | str], Any]) -> Any:
+    """Give the frame that a vector writes."""
+    keys = dict(spelling)
+    for key in keys.keys() & {"nonce", "owner", "proof", "path", "query", "data"}:
+        value = keys[key]
+        keys[key] = bytes(value["zeros"]) if isinstance(value, dict) else bytes.fromhex(value)
+    return decode(msgspec.msgpack.encode(keys))
+
+
+@pytest.mark.parametrize("vector", link_vectors("frame"))
+def test_frames(vector: dict[str, Any]) -> None:
+    message = bytes.fromhex(vector["message"])
+    for decode in decoders(vector["from"]):
+        frame = decode(message)
+        assert spelled(frame) == vector["frame"]
+        assert (encode_frame(frame) == message) is vector["canonical"]
+
+
+@pytest.mark.parametrize("vector", link_vectors("no frame"))
+def test_what_is_no_frame(vector: dict[str, Any]) -> None:
+    message = vector["text"] if "text" in vector else bytes.fromhex(vector["message"])
+    for decode in decoders(vector["from"]):
+        with pytest.raises(PeerViolation) as caught:
+            decode(message)
+        assert caught.value.code == vector["code"]
+        assert vector["code"] in CLOSE_CODES
+
+
+@pytest.mark.parametrize("vector", link_vectors("proof"))
+def test_proofs(vector: dict[str, Any]) -> None:
+    secret, slug, nonce = vector["secret"], vector["slug"], bytes.fromhex(vector["nonce"])
+    owner, proof = bytes.fromhex(vector["owner"]), bytes.fromhex(vector["proof"])
+    assert owner_of(secret) == owner
+    assert (prove(secret, slug, nonce) == proof) is vector["good"]
+    assert is_proven(owner, proof, slug, nonce) is vector["good"]
+
+
+@pytest.mark.parametrize("vector", link_vectors("conversation"))
+def test_conversations(vector: dict[str, Any]) -> None:
+    end = End[vector["end"].upper()]
+    machine = LinkMachine(end, now=0)
+    ours = decode_from_host if end is End.HOST else decode_from_broker
+    theirs = decode_from_broker if end is End.HOST else decode_from_host
+    for step in vector["steps"]:
+        for number in range(step.get("times", 1)):
+            written = dict(step.get("sends") or step["receives"])
+            if number:
+                written["stream"] += number
+            if "sends" in step:
+                frame = read_frame(written, ours)
+                say(machine, frame)
+                assert drain(machine) == [frame]
+                continue
+            hear(machine, read_frame(written, theirs), step, ours)
+
+
+def say(machine: LinkMachine, frame: Any) -> None:
+    if isinstance(frame, Request):
+        machine.send(machine.open(), frame)
+    elif isinstance(frame, Response | Data):
+        machine.send(machine.streams[frame.stream], frame)
+    elif isinstance(frame, Reset):
+        machine.reset(frame.stream, frame.code)
+    else:
+        machine.go_away(frame.code)
+
+
+def hear(
+    machine: LinkMachine, frame: Any, step: dict[str, Any], ours: Callable[[bytes | str], Any]
+) -> None:
+    if step["then"] == "ends":
+        with pytest.raises(PeerViolation) as caught:
+            machine.receive(frame, 0)
+        assert caught.value.code == step["code"]
+        assert not machine.outgoing
+        return
+    taken = machine.receive(frame, 0)
+    answers = [read_frame(one, ours) for one in step.get("answers", ())]
+    assert drain(machine) == answers
+    assert taken == {"taken": frame, "dropped": None, "resets": [*answers, None][0]}[step["then"]]
+
+
+def drain(machine: LinkMachine) -> list[Any]:
+    return [machine.outgoing.pop() for _ in range(len(machine.outgoing))]
+
+
+def test_every_frame_and_close_code_has_a_vector_and_a_place_in_the_prose() -> None:
+    both = [*get_args(FromHost), *get_args(FromBroker)]
+    frames = {struct.__struct_config__.tag for struct in both}
+    assert {one.values[0]["frame"]["t"] for one in link_vectors("frame")} == frames
+    prose = (SPEC / "tunnel.md").read_text("utf-8")
+    assert [name for name in sorted(frames | CLOSE_CODES.keys()) if f"`{name}`" not in prose] == []
 
 
 # --- A conversation: each line of answers.jsonl follows from those above it -----------

@@ -17,7 +17,7 @@ from agentgather.tunnel.no_link import NoLink
 from agentgather.tunnel.public_url import check_public_url
 from agentgather.tunnel.responder import Responder
 from agentgather.wire.errors import PeerViolation
-from agentgather.wire.limits import BROKER_DRAIN_SECONDS, REGISTER_SECONDS
+from agentgather.wire.limits import BROKER_DRAIN_SECONDS, MAX_STREAMS, REGISTER_SECONDS
 from agentgather.wire.link import Registered
 
 logger: Final = logging.getLogger("agentgather.tunnel")
@@ -28,6 +28,9 @@ AFTERMATH_SECONDS: Final = 2
 """How long what a lost link left behind may take to end, such as a write to the disk."""
 LEAVE_SECONDS: Final = BROKER_DRAIN_SECONDS + 7
 """How long a broker that is going away is held on to."""
+MAX_RESPONDING: Final = 2 * MAX_STREAMS
+"""Requests that are worked on, with those whose streams are over: a write goes on when its
+participant has left, and a broker could ask and reset for ever."""
 
 Dial = Callable[[str], AbstractAsyncContextManager[Transport]]
 """Has a WebSocket to a base URL for the length of a block; raises NoLink."""
@@ -43,6 +46,7 @@ class Attempt:
         self._dial = dial
         self._connecting = trio.CancelScope()
         self._channel: Channel | None = None
+        self._responding = 0
 
     async def run(self, on_open: Callable[[str], None]) -> LinkEnd | None:
         """Connect, and serve until the link ends. None: :meth:`stop` came before it opened.
@@ -68,6 +72,10 @@ class Attempt:
         async with trio.open_nursery() as streams:
 
             def on_request(stream: Stream) -> None:
+                if self._responding >= MAX_RESPONDING:
+                    stream.reset("route_request_limit")
+                    return
+                self._responding += 1
                 streams.start_soon(self._respond, stream)
 
             def on_going() -> None:
@@ -86,6 +94,8 @@ class Attempt:
             # A bug. It ends this stream and no other.
             logger.exception("a responder failed")
             stream.reset("internal_error")
+        finally:
+            self._responding -= 1
 
     async def _leave(self) -> None:
         """End the link to a broker that goes away and does not do it itself."""

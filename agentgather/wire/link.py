@@ -85,7 +85,7 @@ class Registered(_Frame, frozen=True, kw_only=True, tag="registered"):
 
 
 class Refused(_Frame, frozen=True, kw_only=True, tag="refused"):
-    """It is not, and why. Without ``retry_after_s`` another attempt is in vain."""
+    """The slug is not the host's, and why. Without ``retry_after_s`` it is in vain to try again."""
 
     code: Code
     message: Text

@@ -64,6 +64,8 @@ class Echo:
         self.held += 1
         self.most = max(self.most, self.held)
         try:
+            if head.path == b"/slow":
+                await trio.sleep(60)
             while head.path == b"/wait" and stream.reset_code is None:
                 await stream.wait_news()
             if stream.reset_code is None:
@@ -161,6 +163,29 @@ async def test_requests_are_answered_at_once_and_side_by_side() -> None:
             wait.reset("cancelled")
         await wait_all_tasks_blocked()
         assert run.responder.held == 0
+
+
+async def test_a_broker_that_asks_and_resets_starts_no_more_than_twice_what_may_be_open(
+    autojump_clock: MockClock,
+) -> None:
+    broker = FakeBroker(serve_for_ever)
+    async with open_tunnel(broker) as run:
+        await wait_all_tasks_blocked()
+        channel = broker.visits[0].channel
+        assert channel is not None
+        request = {"method": "POST", "query": b"", "headers": (), "body": b""}
+        for _ in range(3 * MAX_STREAMS):
+            stream = await channel.open(path=b"/slow", **request)
+            await wait_all_tasks_blocked()
+            stream.reset("cancelled")
+        assert run.responder.most == 2 * MAX_STREAMS
+        refused = await channel.open(path=b"/quick", **request)
+        await wait_all_tasks_blocked()
+        assert refused.reset_code == "route_request_limit"
+        await trio.sleep(61)
+        taken = await channel.open(path=b"/quick", **request)
+        await wait_all_tasks_blocked()
+        assert taken.take() == b"/quick"
 
 
 async def test_a_bug_in_a_responder_costs_its_stream_and_no_other(caplog: Any) -> None:
