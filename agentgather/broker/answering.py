@@ -14,7 +14,7 @@ import trio
 from agentgather.broker.hosts import Asked
 from agentgather.broker.inert import Head, inert_head
 from agentgather.broker.visit import Visit
-from agentgather.edge.bodies import ClientLeft, Receive
+from agentgather.edge.bodies import ClientLeft, Receive, wait_gone
 from agentgather.edge.exchange import ABORT
 from agentgather.wire.errors import Rejected, Unavailable
 from agentgather.wire.limits import ANSWER_SECONDS
@@ -97,10 +97,7 @@ async def _stream(asked: Asked, visit: Visit, head: Head, data: bytes) -> int | 
 
 
 async def _news(asked: Asked, receive: Receive, deadline: float) -> bool:
-    """Wait for something of the answer. False: it did not come in time.
-
-    All that can still come from the participant is its end.
-    """
+    """Wait for something of the answer. False: it did not come in time."""
     came = trio.Event()
     asked.on_news = came.set
     if not asked.has_news:
@@ -111,8 +108,7 @@ async def _news(asked: Asked, receive: Receive, deadline: float) -> bool:
     with trio.CancelScope(deadline=deadline) as scope:
         asked.on_news = scope.cancel
         if not asked.has_news:
-            while (await receive())["type"] != "http.disconnect":
-                pass  # the empty body of the request itself
+            await wait_gone(receive)
             raise ClientLeft
     return asked.has_news
 

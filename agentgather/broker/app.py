@@ -19,11 +19,12 @@ from agentgather.broker.quota import RequestQuota, Trust
 from agentgather.broker.relay import Relay
 from agentgather.broker.route import Route
 from agentgather.broker.routes import Routes
-from agentgather.broker.site import is_page, is_wait, own_answer, page_answer, path_class
+from agentgather.broker.site import is_own, is_page, is_wait, own_answer, page_answer, path_class
 from agentgather.broker.sockets import refuse_handshake
 from agentgather.broker.visit import Tally, Visit
-from agentgather.edge.answers import Answer, Send, refusal, send_answer
-from agentgather.edge.bodies import ClientLeft, Receive
+from agentgather.edge.answers import Answer, Send, send_answer
+from agentgather.edge.bodies import Receive
+from agentgather.edge.containment import contain
 from agentgather.wire.errors import Rejected, Unavailable
 from agentgather.wire.link import LINK_PATH
 
@@ -74,7 +75,8 @@ class BrokerApp:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         error: Rejected
         try:
-            if self._door.path(scope, headers, page=False) == LINK_PATH:
+            self._door.check(headers, page=False)
+            if self._door.path(scope) == LINK_PATH:
                 if not self.is_stopping:
                     await self._links.serve(scope, receive, send, self._door.client(scope))
                     return
@@ -89,18 +91,7 @@ class BrokerApp:
     # --- Everybody else ------------------------------------------------------------
     async def _serve_http(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         tally = Tally(scope["method"], receive, send)
-        try:
-            answer = await self._answer(scope, tally)
-        except ClientLeft:
-            answer = None
-        except Rejected as error:
-            tally.error = error.code
-            answer = refusal(error)
-        except Exception:
-            # A bug. It ends this request and no other, and its text stays here.
-            logger.exception("a request failed")
-            tally.error = "internal_error"
-            answer = refusal(Rejected("internal_error"))
+        answer, tally.error = await contain(self._answer(scope, tally), logger)
         try:
             if answer is not None and not tally.status:
                 await send_answer(tally.send, answer)
@@ -109,23 +100,20 @@ class BrokerApp:
 
     async def _answer(self, scope: Mapping[str, Any], tally: Tally) -> Answer | None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        path = self._door.path(scope, headers, page=True)
-        client = self._door.client(scope)
-        if path.startswith(_HOSTS):
-            return await self._answer_older_host(path, headers, tally, client)
-        if path == _HEALTHZ:
-            # Never over a limit: whoever watches the broker has to see that it lives.
-            return own_answer(tally.method, path.encode("latin-1"), None)
-        own = own_answer(tally.method, path.encode("latin-1"), headers.get(b"if-none-match"))
-        if own is not None:
-            self._quota.admit(client, None, None, trio.current_time())
-            return own
+        path = self._door.path(scope)
         slug, slash, rest = path[1:].partition("/")
-        tally.slug = slug
         inner = f"/{rest}".encode("latin-1")
-        if slug and slash and is_page(inner):
+        is_hosts, own = path.startswith(_HOSTS), is_own(path.encode("latin-1"))
+        page = bool(slug and slash) and is_page(inner)
+        self._door.check(headers, page=is_hosts or own or page)
+        client = self._door.client(scope)
+        if is_hosts:
+            return await self._answer_older_host(path, headers, tally, client)
+        if own:
+            return self._answer_own(path, client, headers, tally)
+        tally.slug = slug
+        if page:
             return self._answer_page(inner, client, headers, tally)
-        self._door.path(scope, headers, page=False)
         tally.path_class = path_class(inner) if slash else "status"
         credential = credential_of(headers, scope["query_string"], inner)
         route = self._find(slug, client)
@@ -152,6 +140,15 @@ class BrokerApp:
             ),
         )
         return None
+
+    def _answer_own(
+        self, path: str, client: str, headers: Mapping[bytes, bytes], tally: Tally
+    ) -> Answer | None:
+        answer = own_answer(tally.method, path.encode("latin-1"), headers.get(b"if-none-match"))
+        # Never over a limit: whoever watches the broker has to see that it lives.
+        if path != _HEALTHZ:
+            self._quota.admit(client, None, None, trio.current_time())
+        return answer
 
     def _answer_page(
         self, path: bytes, client: str, headers: Mapping[bytes, bytes], tally: Tally

@@ -19,8 +19,14 @@ class Door:
         self._served = served
         self._clients = clients
 
-    def path(self, scope: Mapping[str, Any], headers: Mapping[bytes, bytes], *, page: bool) -> str:
-        """Give the path below the public URL's, undecoded, once Host and Origin are good.
+    def path(self, scope: Mapping[str, Any]) -> str:
+        """Give the path below the public URL's, undecoded."""
+        return self._served.strip_prefix(scope["raw_path"].decode("latin-1"))
+
+    def check(self, headers: Mapping[bytes, bytes], *, page: bool) -> None:
+        """Refuse what was sent to another Host, or by a page of another origin.
+
+        ``page`` is true where no data is: a person may follow a link there from anywhere.
 
         Raises:
             Rejected: ``insecure_remote``, ``bad_origin``.
@@ -29,7 +35,6 @@ class Door:
         host = headers.get(b"host")
         base_url = self._served.base_for(host.decode("latin-1") if host is not None else None)
         self._served.check_origin(headers, base_url, page=page)
-        return self._served.strip_prefix(scope["raw_path"].decode("latin-1"))
 
     def client(self, scope: Mapping[str, Any]) -> str:
         """Give whom a request counts for."""

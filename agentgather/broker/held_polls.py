@@ -2,7 +2,7 @@
 
 import trio
 
-from agentgather.edge.bodies import ClientLeft, Receive
+from agentgather.edge.bodies import ClientLeft, Receive, wait_gone
 from agentgather.wire.limits import MAX_OLDER_POLLS, POLL_SECONDS
 
 
@@ -24,8 +24,7 @@ class HeldPolls:
                 self._scopes.pop(0).cancel()  # Most likely nobody reads its answer any more.
             self._scopes.append(scope)
             try:
-                while (await receive())["type"] != "http.disconnect":
-                    pass  # the empty rest of the request itself
+                await wait_gone(receive)
                 raise ClientLeft
             finally:
                 if scope in self._scopes:

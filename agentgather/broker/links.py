@@ -31,7 +31,6 @@ from agentgather.wire.link import (
     SUBPROTOCOL,
     Headers,
     Refused,
-    Register,
     Registered,
     encode_frame,
 )
@@ -130,7 +129,6 @@ class Links:
 
     async def _register(self, transport: Transport, client: str) -> Route | None:
         """Register a host. None: it was refused, or wanted no more than to claim."""
-        claim: Register | None = None
         code = "heartbeat_timeout"
         with trio.move_on_after(REGISTER_SECONDS):
             try:

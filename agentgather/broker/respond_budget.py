@@ -4,10 +4,10 @@ Whose they are is known when they are here, so a stranger can send them too: all
 share so many bytes, and one address so many of those.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from agentgather.edge.counts import Counts
 from agentgather.wire.errors import Rejected, Unavailable
 from agentgather.wire.limits import (
     MAX_BODY_BYTES,
@@ -22,7 +22,7 @@ class RespondBudget:
 
     def __init__(self) -> None:
         self._bytes = 0
-        self._by_client: Counter[str] = Counter()
+        self._by_client = Counts()
 
     @contextmanager
     def allow(self, headers: Mapping[bytes, bytes], client: str) -> Iterator[int]:
@@ -43,15 +43,13 @@ class RespondBudget:
             return
         if (
             self._bytes + size > MAX_OLDER_RESPONDS_BYTES
-            or self._by_client[client] + size > MAX_CLIENT_RESPONDS_BYTES
+            or self._by_client.of(client) + size > MAX_CLIENT_RESPONDS_BYTES
         ):
             raise Unavailable("overloaded", retry_after=1)
         self._bytes += size
-        self._by_client[client] += size
+        self._by_client.add(client, size)
         try:
             yield size
         finally:
             self._bytes -= size
-            self._by_client[client] -= size
-            if not self._by_client[client]:
-                del self._by_client[client]
+            self._by_client.take(client, size)

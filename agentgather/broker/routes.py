@@ -19,11 +19,11 @@ from typing import Final
 import trio
 
 from agentgather.broker.answering import AWAY_RETRY_SECONDS
-from agentgather.broker.counts import Counts
 from agentgather.broker.hosts import Host
 from agentgather.broker.leases import DEFAULT_TERMS, KnownLeases, Lease, LeaseStore, Terms
 from agentgather.broker.route import REMEMBERED_SECONDS, Route, Status
 from agentgather.broker.slugs import check_slug
+from agentgather.edge.counts import Counts
 from agentgather.wire.errors import Rejected, Unavailable
 
 

@@ -13,6 +13,7 @@ from agentgather.wire.errors import Rejected
 # Revalidated at each load, as a room's own server has it: an upgrade of the broker must not
 # meet an older script.
 _CACHE: Final = (b"cache-control", b"no-cache")
+_FAVICON: Final = b"/favicon.ico"
 _ICON: Final = ASSETS["icon.svg"]
 _ROOT: Final = b"""This is a broker of agentgather. It forwards to rooms on their hosts' machines.
 
@@ -48,6 +49,11 @@ PATH_CLASSES: Final = frozenset({*_CLASSES.values(), "asset", OTHER})
 """All that is ever said of a path in a log or a metric."""
 
 
+def is_own(path: bytes) -> bool:
+    """Say whether a path is the broker's own, and no room's."""
+    return path in _OWN or path == _FAVICON
+
+
 def own_answer(method: str, path: bytes, if_none_match: bytes | None) -> Answer | None:
     """Answer for a path of the broker's own; None where it is not one.
 
@@ -55,13 +61,10 @@ def own_answer(method: str, path: bytes, if_none_match: bytes | None) -> Answer 
         Rejected: ``method_not_allowed``.
 
     """
-    if path == b"/favicon.ico":
-        _check_method(method)
-        return _file(_ICON, if_none_match)
-    answer = _OWN.get(path)
-    if answer is not None:
-        _check_method(method)
-    return answer
+    if not is_own(path):
+        return None
+    _check_method(method)
+    return _file(_ICON, if_none_match) if path == _FAVICON else _OWN[path]
 
 
 def page_answer(method: str, path: bytes, if_none_match: bytes | None) -> Answer | None:

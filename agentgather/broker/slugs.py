@@ -1,14 +1,10 @@
 """What may be a route's slug: the first segment of a public URL's path."""
 
-import re
 from typing import Final
 
 from agentgather.wire.errors import Rejected
 from agentgather.wire.limits import MAX_SLUG_CHARS
-
-# A label of a DNS name (RFC 1123, section 2.1), so that it could be a subdomain one day.
-# Without two dashes in a row there is no `xn--`, whose letters a browser shows as others.
-_SLUG: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
+from agentgather.wire.names import is_route_slug
 
 # What a broker serves or may serve one day beside rooms, and what would read as its own
 # voice: /support/ or /login/ of a stranger is a trap. Paths such as /_host, /.well-known
@@ -42,7 +38,7 @@ def check_slug(slug: str) -> None:
         Rejected: ``invalid_registration``. The text says what to do, and never repeats it.
 
     """
-    if len(slug) > MAX_SLUG_CHARS or _SLUG.fullmatch(slug) is None:
+    if not is_route_slug(slug):
         raise Rejected(
             "invalid_registration",
             f"a slug is 1 to {MAX_SLUG_CHARS} of a-z and 0-9, with single dashes between them",

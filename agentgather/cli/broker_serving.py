@@ -4,7 +4,6 @@ The first SIGINT, SIGTERM or SIGHUP stops it in order: held waits get their answ
 are told when to come back. A second one ends the process at once.
 """
 
-import logging
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from agentgather.cli.context import Context
 from agentgather.cli.failures import Misused
 from agentgather.cli.listening import base_url_of, is_loopback, is_loopback_url, listen
 from agentgather.cli.signals import heeded, signals_deferred
-from agentgather.cli.stopping import stop_on_signal
+from agentgather.cli.stopping import say_faults, stop_on_signal
 from agentgather.edge.clients import parse_networks
 from agentgather.edge.origins import normalise_base_url
 
@@ -67,7 +66,7 @@ def serve_broker_here(context: Context, serving: BrokerServing) -> None:
         trusted = parse_networks(serving.trusted_proxies)
     except ValueError as error:
         raise Misused(f"--trusted-proxy: {error}") from None
-    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    say_faults()
     sockets: list[socket.socket] = []
     metrics_sockets: list[socket.socket] = []
     with opened_state(context, serving.state_dir, serving=True) as state:

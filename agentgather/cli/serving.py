@@ -4,7 +4,6 @@ The first SIGINT, SIGTERM or SIGHUP stops it in order: held waits get their answ
 was acknowledged is on disk. A second one ends the process at once.
 """
 
-import logging
 import socket
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -20,7 +19,7 @@ from agentgather.cli.failures import Misused, Refused, Unreachable
 from agentgather.cli.listening import base_url_of, is_loopback, is_loopback_url, listen
 from agentgather.cli.seat_keys import INSECURE, PUBLIC_URLS
 from agentgather.cli.signals import heeded, signals_deferred
-from agentgather.cli.stopping import stop_on_signal
+from agentgather.cli.stopping import say_faults, stop_on_signal
 from agentgather.cli.tunnel_watch import own_tunnel, watch_tunnel
 from agentgather.edge.origins import Served, normalise_base_url
 from agentgather.server.app import build_app
@@ -72,7 +71,7 @@ def serve_seat(context: Context, seat: CurrentRoom, serving: Serving, ready: Rea
             "`agentgather room start`, or select one with `agentgather room use`"
         )
     urls = _public_urls(seat, serving)
-    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    say_faults()
     sockets = listen(serving.host, serving.port)
     with ExitStack() as stack:
         for listener in sockets:

@@ -14,7 +14,7 @@ from agentgather.cli.failures import Misused, Refused
 from agentgather.storage.tunnel_files import read_routes, use_route
 from agentgather.tunnel.events import TunnelPlan
 from agentgather.wire.limits import MAX_SLUG_CHARS
-from agentgather.wire.names import ROUTE_SECRET_PREFIX
+from agentgather.wire.names import ROUTE_SECRET_PREFIX, is_route_slug
 from agentgather.wire.records import RouteSecret
 
 TOKEN_VARIABLE: Final = "AGENTGATHER_REGISTRATION_TOKEN"  # noqa: S105 - a name, no secret
@@ -22,7 +22,6 @@ MAX_TOKEN_CHARS: Final = 128
 _SECRET_BYTES: Final = 32
 _ENDING_BYTES: Final = 6
 _LETTERS: Final = "abcdefghijklmnopqrstuvwxyz234567"
-_SLUG: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 
 subdomain_option = click.option(
     "--subdomain", metavar="NAME", help="the room's name at the broker; remembered"
@@ -100,7 +99,7 @@ def _broker(chosen: str | None, known: list[RouteSecret]) -> str:
 def _route(
     context: Context, room: str, broker: str, subdomain: str | None, known: list[RouteSecret]
 ) -> RouteSecret:
-    if subdomain is not None and not _is_slug(subdomain):
+    if subdomain is not None and not is_route_slug(subdomain):
         raise Misused(
             f"--subdomain is 1 to {MAX_SLUG_CHARS} of a-z and 0-9, with single dashes in between"
         )
@@ -117,10 +116,6 @@ def _new_slug(room: str, entropy: bytes) -> str:
     ending = "".join(_LETTERS[byte % len(_LETTERS)] for byte in entropy)
     start = re.sub("-+", "-", room)[: MAX_SLUG_CHARS - len(ending) - 1].strip("-")
     return f"{start}-{ending}"
-
-
-def _is_slug(text: str) -> bool:
-    return len(text) <= MAX_SLUG_CHARS and _SLUG.fullmatch(text) is not None
 
 
 def _token(context: Context, file: str | None) -> str:

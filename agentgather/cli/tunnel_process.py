@@ -1,6 +1,5 @@
 """A process whose one purpose is a tunnel: ``tunnel run`` and ``tunnel start``."""
 
-import logging
 from collections.abc import Callable
 
 import trio
@@ -8,7 +7,7 @@ import trio
 from agentgather.cli.context import Context
 from agentgather.cli.failures import OutputClosed, Refused, TryLater, Unreachable
 from agentgather.cli.signals import heeded, signals_deferred
-from agentgather.cli.stopping import stop_on_signal
+from agentgather.cli.stopping import say_faults, stop_on_signal
 from agentgather.cli.tunnel_watch import own_tunnel
 from agentgather.cli.tunnelling import Teller, serve_tunnel
 from agentgather.link.handshake import RegistrationRefused
@@ -35,7 +34,7 @@ def forward_until_stopped(
         OutputClosed, OSError: the public URL could not be shown.
 
     """
-    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", level=logging.WARNING)
+    say_faults()
     # An exception out of a signal's handler would break Trio while it starts.
     with own_tunnel(context.home, room), signals_deferred() as came:
         ended = trio.run(_forward, context, room, plan, target, show, came)

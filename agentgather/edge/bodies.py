@@ -25,6 +25,15 @@ def has_body(headers: Mapping[bytes, bytes]) -> bool:
     return headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
 
 
+async def wait_gone(receive: Receive) -> None:
+    """Return once a peer whose request was read has left. Cancelling loses nothing.
+
+    All that can still come of such a request is its empty rest, and the peer's end.
+    """
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 async def read_body(
     headers: Mapping[bytes, bytes], receive: Receive, *, most: int = MAX_BODY_BYTES
 ) -> bytes:

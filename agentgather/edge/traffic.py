@@ -1,13 +1,13 @@
 """What a server counts: connections, connections by client, and answers in flight."""
 
 import resource
-from collections import Counter
 from contextlib import suppress
 from typing import Final, Protocol
 
 import trio
 
 from agentgather.edge.bounds import Bounds
+from agentgather.edge.counts import Counts
 from agentgather.wire.limits import RESERVED_DESCRIPTORS
 
 _UNLIMITED: Final = 1 << 31
@@ -44,7 +44,7 @@ class Traffic:
         self.is_stopping = False
         self.connections: set[Stoppable] = set()
         self._count = 0
-        self._by_client: Counter[str] = Counter()
+        self._by_client = Counts()
         self._in_flight = 0
         self._none_in_flight = trio.Event()
 
@@ -52,19 +52,17 @@ class Traffic:
         """Count one more connection of this address. False, and not counted: it is too many."""
         if (
             self._count >= self.most_connections
-            or self._by_client[client] >= self._bounds.connections_per_client
+            or self._by_client.of(client) >= self._bounds.connections_per_client
         ):
             return False
         self._count += 1
-        self._by_client[client] += 1
+        self._by_client.add(client)
         return True
 
     def leave(self, client: str) -> None:
         """Count one connection less."""
         self._count -= 1
-        self._by_client[client] -= 1
-        if not self._by_client[client]:
-            del self._by_client[client]
+        self._by_client.take(client)
 
     def begin_answer(self) -> None:
         """Count one more answer in flight."""

@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from agentgather.domain.tokens import parse_bearer
-from agentgather.edge.answers import Answer, Send, refusal, send_answer
-from agentgather.edge.bodies import ClientLeft, Receive, decode_body, read_body
+from agentgather.edge.answers import Answer, Send, send_answer
+from agentgather.edge.bodies import Receive, decode_body, read_body
+from agentgather.edge.containment import contain
 from agentgather.edge.origins import LOOPBACK_NAMES, Served, parse_authority
 from agentgather.edge.queries import parse_query
 from agentgather.edge.rates import SlidingWindow
@@ -60,16 +61,7 @@ class RoomApp:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008, "reason": ""})
             return
-        try:
-            answer = await self._answer(scope, receive, send)
-        except Rejected as error:
-            answer = refusal(error)
-        except ClientLeft:
-            return
-        except Exception:
-            # A bug. It ends this request and no other, and its text stays here.
-            logger.exception("a handler failed")
-            answer = refusal(Rejected("internal_error"))
+        answer, _ = await contain(self._answer(scope, receive, send), logger)
         if answer is not None:
             await send_answer(send, answer)
 

@@ -1,13 +1,12 @@
 """The five calls of a host to an older broker, over HTTP."""
 
-import ssl
 from typing import Final, TypeVar
-from urllib.parse import urlsplit
 
 import httpcore
 import msgspec
 import trio
 
+from agentgather.tunnel.http_server import HttpServer
 from agentgather.wire.errors import Refusal
 from agentgather.wire.limits import MAX_BODY_BYTES, MAX_HEADERS_BYTES, MAX_TARGET_BYTES
 from agentgather.wire.older import (
@@ -57,26 +56,18 @@ class OlderCalls:
     """Calls to the broker at a base URL in normal form. To be closed by whoever made it."""
 
     def __init__(self, broker: str, backend: httpcore.AsyncNetworkBackend | None = None) -> None:
-        parts = urlsplit(broker)
-        self._prefix = parts.path + HOST_PREFIX
-        self._origin = httpcore.URL(f"{parts.scheme}://{parts.netloc}")
+        self._server = HttpServer(
+            broker, connections=MAX_CONNECTIONS, idle_seconds=IDLE_SECONDS, backend=backend
+        )
         self._headers = [
-            (b"host", parts.netloc.encode()),
+            (b"host", self._server.host),
             (b"content-type", b"application/json"),
             (b"accept", b"application/json"),
         ]
-        self._pool = httpcore.AsyncConnectionPool(
-            # The machine's own certificates, not those that httpcore brings along.
-            ssl_context=ssl.create_default_context() if parts.scheme == "https" else None,
-            max_connections=MAX_CONNECTIONS,
-            max_keepalive_connections=MAX_CONNECTIONS,
-            keepalive_expiry=IDLE_SECONDS,
-            network_backend=backend or httpcore.TrioBackend(),
-        )
 
     async def close_connections(self) -> None:
         """Close the connections that are kept."""
-        await self._pool.aclose()
+        await self._server.pool.aclose()
 
     async def register(self, slug: str) -> OlderRoute:
         """Claim a slug. Raises CallRefused, CallFailed, as all calls do."""
@@ -125,17 +116,14 @@ class OlderCalls:
         raise CallRefused(refusal.error, refusal.message[:500])
 
     async def _post(self, action: str, content: bytes) -> tuple[int, bytes]:
-        url = httpcore.URL(
-            scheme=self._origin.scheme,
-            host=self._origin.host,
-            port=self._origin.port,
-            target=(self._prefix + action).encode(),
-        )
+        url = self._server.url((HOST_PREFIX + action).encode())
         headers = [*self._headers, (b"content-length", b"%d" % len(content))]
         pieces: list[bytes] = []
         size = status = 0
         with trio.CancelScope() as reading:
-            async with self._pool.stream("POST", url, headers=headers, content=content) as answer:
+            async with self._server.pool.stream(
+                "POST", url, headers=headers, content=content
+            ) as answer:
                 status = answer.status
                 async for piece in answer.aiter_stream():
                     size += len(piece)

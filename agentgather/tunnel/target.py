@@ -3,7 +3,6 @@
 Whatever a broker says, nobody else is asked: it chooses a path there, and no more.
 """
 
-import ssl
 from collections.abc import AsyncIterator
 from typing import Final
 from urllib.parse import urlsplit
@@ -12,6 +11,7 @@ import httpcore
 import trio
 
 from agentgather.tunnel.call import Call, serve_stream
+from agentgather.tunnel.http_server import HttpServer
 from agentgather.tunnel.incoming import Incoming
 from agentgather.wire.errors import Unavailable
 from agentgather.wire.limits import ANSWER_SECONDS, MAX_DATA_BYTES, MAX_STREAMS
@@ -38,18 +38,8 @@ class TargetResponder:
     """
 
     def __init__(self, target: str) -> None:
-        parts = urlsplit(target)
-        self._prefix = parts.path.encode()
-        self._origin = httpcore.URL(f"{parts.scheme}://{parts.netloc}")
-        self._host = parts.netloc.encode()
-        self._pool = httpcore.AsyncConnectionPool(
-            # The machine's own certificates, not those that httpcore brings along.
-            ssl_context=ssl.create_default_context() if parts.scheme == "https" else None,
-            max_connections=MAX_STREAMS,
-            max_keepalive_connections=MAX_STREAMS,
-            keepalive_expiry=IDLE_SECONDS,
-            network_backend=httpcore.TrioBackend(),
-        )
+        self._server = HttpServer(target, connections=MAX_STREAMS, idle_seconds=IDLE_SECONDS)
+        self._host = self._server.host
 
     def serve_at(self, public_url: str) -> None:
         """See :class:`agentgather.tunnel.responder.Responder`."""
@@ -62,7 +52,7 @@ class TargetResponder:
 
     async def close(self) -> None:
         """Close the connections that are kept."""
-        await self._pool.aclose()
+        await self._server.pool.aclose()
 
     async def _answer(self, call: Call) -> None:
         with trio.CancelScope() as scope:
@@ -84,18 +74,12 @@ class TargetResponder:
                 ) from None
 
     async def _forward(self, call: Call) -> None:
-        url = httpcore.URL(
-            scheme=self._origin.scheme,
-            host=self._origin.host,
-            port=self._origin.port,
-            target=self._prefix + call.target,
-        )
         headers = [(b"host", self._host), *call.headers]
         if call.method == "POST":
             headers.append((b"content-length", b"%d" % len(call.body)))
-        async with self._pool.stream(
+        async with self._server.pool.stream(
             call.method,
-            url,
+            self._server.url(call.target),
             headers=headers,
             content=call.body or None,
             extensions={"timeout": _TIMEOUTS},

@@ -5,6 +5,8 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from agentgather.wire.limits import MAX_SLUG_CHARS
+
 # Matched whole and in ASCII. `\A…\Z`, because `$` lets a trailing newline through.
 # Never a leading dash: an alias must not read as a command-line flag.
 SLUG_PATTERN: Final = r"\A[a-z0-9][a-z0-9-]{0,63}\Z"
@@ -54,12 +56,20 @@ OLDER_TOKEN_PREFIX: Final = "tgl_"  # noqa: S105 - a prefix, no secret
 REGISTRATION_TOKEN_PREFIX: Final = "agr_"  # noqa: S105 - a prefix, no secret
 
 _SLUG: Final = re.compile(SLUG_PATTERN, re.ASCII)
+# A label of a DNS name (RFC 1123, section 2.1), so that it could be a subdomain one day.
+# Without two dashes in a row there is no `xn--`, whose letters a browser shows as others.
+_ROUTE_SLUG: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 _CLIENT_MSG_ID: Final = re.compile(CLIENT_MSG_ID_PATTERN, re.ASCII)
 
 
 def is_slug(text: str) -> bool:
     """Say whether ``text`` may name a room or a participant."""
     return _SLUG.match(text) is not None
+
+
+def is_route_slug(text: str) -> bool:
+    """Say whether ``text`` has the form of a route's slug, the first segment of a public URL."""
+    return len(text) <= MAX_SLUG_CHARS and _ROUTE_SLUG.fullmatch(text) is not None
 
 
 def is_client_msg_id(text: str) -> bool:

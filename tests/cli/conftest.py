@@ -2,8 +2,11 @@
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+
+from tests.cli.outside.terminal import Terminal
 
 
 @pytest.fixture
@@ -12,3 +15,12 @@ def closed_port() -> Iterator[int]:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         yield holder.getsockname()[1]
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Terminal]:
+    """The host of a room that nobody serves yet."""
+    terminal = Terminal(tmp_path / "home")
+    terminal.run("room", "start", "demo", "--brief", "Goal.")
+    yield terminal
+    terminal.close()

@@ -2,23 +2,11 @@
 
 import json
 import signal
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from tests.cli.outside.terminal import DEADLINE_SECONDS, Terminal, ended, next_line, texts
 
 PUBLIC = "https://rooms.example/my-room"
-
-
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[Terminal]:
-    """The host of a room that nobody serves yet."""
-    terminal = Terminal(tmp_path / "home")
-    terminal.run("room", "start", "demo", "--brief", "Goal.")
-    yield terminal
-    terminal.close()
 
 
 def test_public_urls_are_remembered_until_they_are_taken_back(host: Terminal) -> None:

@@ -51,15 +51,6 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
     broker.terminal.close()
 
 
-@pytest.fixture
-def host(tmp_path: Path) -> Iterator[Terminal]:
-    """The host of a room that nobody serves yet."""
-    terminal = Terminal(tmp_path / "home")
-    terminal.run("room", "start", "demo", "--brief", "Goal.")
-    yield terminal
-    terminal.close()
-
-
 def get(url: str, token: str) -> tuple[int, Any]:
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
     try:

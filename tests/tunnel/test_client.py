@@ -9,9 +9,10 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from agentgather.link.channel import LinkEnd
+from agentgather.link.channel import Channel, LinkEnd
 from agentgather.link.handshake import RegistrationRefused
 from agentgather.link.proof import owner_of
+from agentgather.link.stream import Stream
 from agentgather.tunnel.attempt import LEAVE_SECONDS, STOP_SECONDS, claim_route
 from agentgather.tunnel.client import LONGEST_PAUSE_SECONDS, run_tunnel
 from agentgather.tunnel.events import (
@@ -422,15 +423,21 @@ def test_a_public_url_is_taken_in_normal_form() -> None:
     assert check_public_url("http://127.0.0.1:8799/review", "review").startswith("http:")
 
 
+async def hold_wait(broker: FakeBroker) -> tuple[Channel, Stream]:
+    """Have the host of the first link hold a wait."""
+    await trio.sleep(1)
+    channel = broker.visits[0].channel
+    assert channel is not None
+    wait = await channel.open(method="GET", path=b"/wait", query=b"", headers=(), body=b"")
+    await trio.sleep(1)
+    return channel, wait
+
+
 # --- Stopping -------------------------------------------------------------------------------
 async def test_stopping_lets_what_is_in_flight_end(autojump_clock: MockClock) -> None:
     broker = FakeBroker(serve_for_ever)
     async with open_tunnel(broker) as run:
-        await trio.sleep(1)
-        channel = broker.visits[0].channel
-        assert channel is not None
-        wait = await channel.open(method="GET", path=b"/wait", query=b"", headers=(), body=b"")
-        await trio.sleep(1)
+        channel, wait = await hold_wait(broker)
         run.stop.set()
         await trio.sleep(1)
         assert wait.reset_code is None
@@ -443,11 +450,7 @@ async def test_stopping_lets_what_is_in_flight_end(autojump_clock: MockClock) ->
 async def test_stopping_does_not_wait_for_ever(autojump_clock: MockClock) -> None:
     broker = FakeBroker(serve_for_ever)
     async with open_tunnel(broker) as run:
-        await trio.sleep(1)
-        channel = broker.visits[0].channel
-        assert channel is not None
-        wait = await channel.open(method="GET", path=b"/wait", query=b"", headers=(), body=b"")
-        await trio.sleep(1)
+        _, wait = await hold_wait(broker)
         before = trio.current_time()
         run.stop.set()
     assert run.ended == STOPPED

@@ -1,6 +1,7 @@
 """``broker serve``: run a public relay until told to stop."""
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import click
 
@@ -13,6 +14,18 @@ from agentgather.wire.limits import MAX_STREAMS, ROUTE_IDLE_SECONDS, ROUTE_LIFET
 
 _DEFAULTS: Final = Quotas()
 _STREAMS: Final = WholeNumber(1, MAX_STREAMS)
+
+
+def _quota(field: str, help: str, kind: WholeNumber = COUNT) -> Callable[[Any], Any]:  # noqa: A002 - click's word
+    """Add the option that sets a field of the quotas."""
+    return click.option(
+        "--" + field.replace("_", "-"),
+        type=kind,
+        default=getattr(_DEFAULTS, field),
+        show_default=True,
+        metavar="N",
+        help=help,
+    )
 
 
 @click.command(
@@ -87,57 +100,16 @@ it. What is kept on disk is whose a name is, as hashes, in the state directory.
     help="how long a name stays its host's without a connection",
 )
 @click.option("--allow-remote", is_flag=True, help="listen beyond this machine, unencrypted")
-@click.option(
-    "--client-requests",
-    type=COUNT,
-    default=_DEFAULTS.client_requests,
-    show_default=True,
-    metavar="N",
-    help="requests a minute of one address, until a host has accepted its token",
-)
-@click.option(
-    "--route-requests",
-    type=COUNT,
-    default=_DEFAULTS.route_requests,
-    show_default=True,
-    metavar="N",
-    help="requests a minute to one room",
-)
-@click.option(
-    "--routes-per-client",
-    type=COUNT,
-    default=_DEFAULTS.routes_per_client,
-    show_default=True,
-    metavar="N",
-    help="rooms that one address may publish at once",
-)
-@click.option(
-    "--registrations-per-client",
-    type=COUNT,
-    default=_DEFAULTS.registrations_per_client,
-    show_default=True,
-    metavar="N",
-    help="new names an hour of one address, and failed attempts",
-)
-@click.option(
-    "--streams-per-route",
-    type=_STREAMS,
-    default=_DEFAULTS.streams_per_route,
-    show_default=True,
-    metavar="N",
-    help="requests of one room at once",
-)
-@click.option(
-    "--waits-per-route",
-    type=_STREAMS,
-    default=_DEFAULTS.waits_per_route,
-    show_default=True,
-    metavar="N",
-    help="held waits and event streams among them",
-)
+@_quota("client_requests", "requests a minute of one address, until a host has accepted its token")
+@_quota("route_requests", "requests a minute to one room")
+@_quota("routes_per_client", "rooms that one address may publish at once")
+@_quota("registrations_per_client", "new names an hour of one address, and failed attempts")
+@_quota("streams_per_route", "requests of one room at once", _STREAMS)
+@_quota("waits_per_route", "held waits and event streams among them", _STREAMS)
 @click.pass_obj
 def serve(
     context: Context,
+    /,
     host: str,
     port: int,
     public_url: tuple[str, ...],
@@ -149,18 +121,13 @@ def serve(
     max_lifetime: int,
     idle: int,
     allow_remote: bool,
-    client_requests: int,
-    route_requests: int,
-    routes_per_client: int,
-    registrations_per_client: int,
-    streams_per_route: int,
-    waits_per_route: int,
+    **quotas: int,
 ) -> None:
     """Serve a broker."""
     # Here, because only serving needs Trio, the server and the metrics: 300 ms of import.
     from agentgather.cli.broker_serving import BrokerServing, serve_broker_here
 
-    if waits_per_route >= streams_per_route:
+    if quotas["waits_per_route"] >= quotas["streams_per_route"]:
         raise Misused(
             "--waits-per-route must be below --streams-per-route, or held waits leave no place "
             "for a post"
@@ -179,13 +146,6 @@ def serve(
             idle_seconds=idle,
             lifetime_seconds=max_lifetime,
             allow_remote=allow_remote,
-            quotas=Quotas(
-                client_requests=client_requests,
-                route_requests=route_requests,
-                routes_per_client=routes_per_client,
-                registrations_per_client=registrations_per_client,
-                streams_per_route=streams_per_route,
-                waits_per_route=waits_per_route,
-            ),
+            quotas=Quotas(**quotas),
         ),
     )

@@ -5,7 +5,7 @@ from msgspec import UNSET
 
 from agentgather.domain.urls import wait_command
 from agentgather.edge.answers import Answer, json_answer
-from agentgather.edge.bodies import Receive
+from agentgather.edge.bodies import Receive, wait_gone
 from agentgather.edge.queries import integer
 from agentgather.server.visits import Visit
 from agentgather.server.wait_hub import Waiter
@@ -58,13 +58,9 @@ def parse_for(visit: Visit) -> bool:
 
 
 async def hold_wait(receive: Receive, waiter: Waiter, seconds: float) -> bool:
-    """Sleep until woken or for ``seconds``. False: the client left.
-
-    All that can still come from a client whose request is complete is its end.
-    """
+    """Sleep until woken or for ``seconds``. False: the client left."""
     with trio.move_on_after(seconds) as waiter.scope:
-        while (await receive())["type"] != "http.disconnect":
-            pass  # the empty body of the request itself
+        await wait_gone(receive)
         return False
     return True
 
