@@ -91,7 +91,9 @@ def list_tokens(context: Context, state_dir: str | None) -> None:
 
 @click.command(
     short_help="end a registration token",
-    help="End the token with this ID or LABEL. Hosts that have registered keep their rooms.",
+    help="""End the token with this ID or LABEL. A host that is connected with it stays until its
+connection ends.
+""",
 )
 @click.argument("token", metavar="ID|LABEL")
 @state_dir_option
