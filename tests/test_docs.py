@@ -10,6 +10,8 @@ from typing import Final
 import click
 import pytest
 
+from agentgather.cli.lazy_group import CONTEXT_SETTINGS
+
 ROOT: Final = Path(__file__).resolve().parent.parent
 PAGES: Final = sorted(
     path for pattern in ("*.md", "docs/**/*.md", "spec/**/*.md") for path in ROOT.glob(pattern)
@@ -70,7 +72,7 @@ def fault_in(words: list[str]) -> str:
     cli = importlib.import_module("agentgather.cli.program")
     group: click.Group = cli.program
     command: click.Command = group
-    context = click.Context(group, info_name="agentgather")
+    context = click.Context(group, info_name="agentgather", **CONTEXT_SETTINGS)
     rest = words[1:]
     while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
         found = command.get_command(context, rest[0])
