@@ -1,5 +1,6 @@
 """What every test may use. Hypothesis finds the same examples on every run."""
 
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,6 +15,18 @@ from tests.doubles.table import Table, make_home, open_table
 settings.register_profile("suite", deadline=None, max_examples=60, derandomize=True, database=None)
 settings.register_profile("search", deadline=None, max_examples=3_000, database=None)
 settings.load_profile("suite")
+
+
+@pytest.hookimpl
+def pytest_configure() -> None:
+    """Heed the signals that whoever started us ignores, as `nohup` and a shell's `&` do.
+
+    A program of ours keeps to what it inherits, so its tests must not inherit that.
+    """
+    for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGINT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            is_break = number == signal.SIGINT
+            signal.signal(number, signal.default_int_handler if is_break else signal.SIG_DFL)
 
 
 @pytest.hookimpl(trylast=True)
