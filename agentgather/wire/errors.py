@@ -25,7 +25,7 @@ class Code(NamedTuple):
 CODES: Final[dict[str, Code]] = {
     # The shape of a request.
     "bad_request": Code(400, False, "The bytes are not an HTTP/1 request that we read."),
-    "bad_request_target": Code(400, False, "The request target does not start with a slash."),
+    "bad_request_target": Code(400, False, "The request target is no plain path from a slash on."),
     "bad_query": Code(400, False, "The query is not UTF-8, too long, or names a parameter twice."),
     "unexpected_body": Code(400, False, "This method takes no body."),
     "insecure_remote": Code(403, False, "The Host is none that this room is served at."),
