@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix spec bench lock clean
+.PHONY: help run test check fix spec man bench lock binary release clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -33,6 +33,10 @@ fix: $(READY) ## format and mend what a tool can mend
 spec: $(READY) ## rewrite what spec/ takes from the code
 	$(BIN)/python packaging/spec.py
 
+man: $(READY) ## write the page of the manual, build/agentgather.1
+	@mkdir -p build
+	$(BIN)/python packaging/man.py build/agentgather.1
+
 bench: $(READY) ## measure, and print a table
 	@tests/browser/install.sh
 	$(BIN)/python tests/bench/run.py
@@ -41,6 +45,16 @@ lock: $(READY) ## pin and hash what ships and what tests it
 	$(BIN)/pip install --quiet pip-tools
 	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --output-file packaging/requirements.txt pyproject.toml
 	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --extra dev --all-build-deps --output-file packaging/requirements-dev.txt pyproject.toml
+	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --output-file packaging/requirements-build.txt packaging/requirements-build.in
+
+binary: $(READY) ## build the program to download, into dist/; about a minute
+	@packaging/build-tools.sh $(BIN)/python
+	@rm -rf build/venv && $(BIN)/python -m venv --without-pip build/venv
+	@$(BIN)/python -m pip --python build/venv/bin/python install --quiet --disable-pip-version-check --no-compile --require-hashes -r packaging/requirements.txt -r packaging/requirements-build.txt
+	@build/venv/bin/python packaging/binary.py
+
+release: $(READY) ## all that publishing needs, in dist/: VERSION=x.y.z [SIGN_KEY=path] [TRIAL=1]
+	@$(BIN)/python packaging/release.py "$(VERSION)" $(if $(SIGN_KEY),--sign-key "$(SIGN_KEY)") $(if $(TRIAL),--trial)
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .hypothesis build dist *.egg-info \

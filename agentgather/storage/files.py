@@ -5,7 +5,6 @@ writes to a device. Files are 0600 and directories 0700, whatever the umask.
 """
 
 import os
-import secrets
 import stat
 import time
 from collections.abc import Iterator
@@ -170,7 +169,7 @@ def write_temporary(path: Path, data: bytes, *, disk: Disk = OS_DISK, sync: bool
         OSError: nothing is left of it.
 
     """
-    temporary = path.with_name(f".{path.name}{TEMPORARY}{secrets.token_hex(8)}")
+    temporary = path.with_name(f".{path.name}{TEMPORARY}{os.urandom(8).hex()}")
     _write_new(temporary, data, disk=disk, sync=sync)
     return temporary
 

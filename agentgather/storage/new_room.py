@@ -1,7 +1,6 @@
 """Make a room's folder, whole or not at all."""
 
 import os
-import secrets
 import shutil
 import time
 from contextlib import suppress
@@ -48,7 +47,7 @@ def create_folder(
     """
     _remove_abandoned(path.parent)
     _check_free(path)
-    new = path.with_name(f".{path.name}{TEMPORARY}{secrets.token_hex(8)}")
+    new = path.with_name(f".{path.name}{TEMPORARY}{os.urandom(8).hex()}")
     new.mkdir(mode=DIRECTORY_MODE)
     try:
         new.chmod(DIRECTORY_MODE)
