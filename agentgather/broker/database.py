@@ -62,6 +62,9 @@ def open_database(path: Path) -> sqlite3.Connection:
             path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
         try:
+            # First of all: the next line would change the file, and a check of its tables
+            # may call damaged what only a newer program understands.
+            _refuse_newer(path, connection)
             connection.execute("PRAGMA journal_mode = DELETE")
             connection.execute("PRAGMA synchronous = EXTRA")
             # What is deleted is overwritten too: a lease that ended is nobody's business.
@@ -79,18 +82,30 @@ def _check_layout(path: Path, connection: sqlite3.Connection) -> None:
     with transaction(connection):
         # Inside, so that of two processes one lays it out and the other sees that.
         is_empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        application, version = _head(connection)
         if is_empty and application == 0 and version == 0:
             for statement in _LAYOUT:
                 connection.execute(statement)
             return
     if application != APPLICATION_ID:
         raise StateError(f"{path} is another program's; name another --state-dir")
-    if version > LAYOUT_VERSION:
+    _refuse_newer(path, connection)
+
+
+def _refuse_newer(path: Path, connection: sqlite3.Connection) -> None:
+    """Look at the numbers in the file's head, which is all that every version has alike."""
+    application, version = _head(connection)
+    if application == APPLICATION_ID and version > LAYOUT_VERSION:
         raise StateError(
-            f"{path} was written by a newer agentgather; use that one, or another --state-dir"
+            f"{path} was written by a newer agentgather (layout {version}, this one reads up to "
+            f"{LAYOUT_VERSION}); use that one, or another --state-dir"
         )
+
+
+def _head(connection: sqlite3.Connection) -> tuple[int, int]:
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return application, version
 
 
 @contextmanager

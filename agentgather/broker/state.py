@@ -5,40 +5,29 @@ of disk, so a Trio task calls it in a thread, and is durable when it returns. Ot
 may use the directory meanwhile: ``broker token add`` works while the broker runs.
 """
 
-import base64
+import logging
 import os
-import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from agentgather.broker.database import errors_translated, open_database, transaction
 from agentgather.broker.hashes import token_hash
-from agentgather.broker.state_directory import ensure_directory, read_key, take_lock
+from agentgather.broker.state_directory import StateError, ensure_directory, read_key, take_lock
 from agentgather.broker.stored_lease import StoredLease
-from agentgather.wire.names import REGISTRATION_TOKEN_PREFIX
+from agentgather.broker.stored_token import (
+    SECONDS_PER_DAY,
+    TOKEN_ENTROPY_BYTES,
+    LabelTaken,
+    StoredToken,
+    is_registration_token,
+    mint_registration_token,
+)
 
-TOKEN_ENTROPY_BYTES: Final = 32
-SECONDS_PER_DAY: Final = 86_400
-
-_TOKEN: Final = re.compile(rf"{REGISTRATION_TOKEN_PREFIX}[A-Za-z0-9_-]{{43}}", re.ASCII)
-
-
-class LabelTaken(Exception):
-    """Another token has the label."""
-
-
-class StoredToken(NamedTuple):
-    """A registration token without the token. Times since 1970; a day is no closer."""
-
-    id: int
-    label: str | None
-    created_wall_s: int
-    last_used_day: int | None
-    expires_wall_s: int | None
+logger: Final = logging.getLogger(__name__)
 
 
 class State:
@@ -53,6 +42,7 @@ class State:
         self._connection = connection
         self._lock = lock
         self._turn = threading.Lock()
+        self._is_note_missing = False
 
     def close(self) -> None:
         """Give the directory free."""
@@ -100,8 +90,8 @@ class State:
 
     # --- Registration tokens -----------------------------------------------------------
     def use_token(self, token: str, now_wall_s: int) -> bool:
-        """Say whether a token lets a host register, and note the day."""
-        if _TOKEN.fullmatch(token) is None:
+        """Say whether a token lets a host register, and note the day if the disk takes it."""
+        if not is_registration_token(token):
             return False
         day = now_wall_s // SECONDS_PER_DAY
         with self._look() as connection:
@@ -112,11 +102,23 @@ class State:
         if row is None or (row[2] is not None and now_wall_s >= row[2]):
             return False
         if row[1] != day:
+            self._note_use(row[0], day)
+        return True
+
+    def _note_use(self, token_id: int, day: int) -> None:
+        """Note a token's use. The note is for the operator: without it the token is as good."""
+        try:
             with self._change() as connection:
                 connection.execute(
-                    "UPDATE tokens SET last_used_day = ? WHERE id = ?", (day, row[0])
+                    "UPDATE tokens SET last_used_day = ? WHERE id = ?", (day, token_id)
                 )
-        return True
+        except StateError as error:
+            # Each host that comes would say it again.
+            if not self._is_note_missing:
+                logger.warning("the use of a registration token could not be noted: %s", error)
+            self._is_note_missing = True
+        else:
+            self._is_note_missing = False
 
     def add_token(
         self,
@@ -132,8 +134,7 @@ class State:
             LabelTaken: another token has the label.
 
         """
-        secret = base64.urlsafe_b64encode(entropy(TOKEN_ENTROPY_BYTES)).decode().rstrip("=")
-        token = REGISTRATION_TOKEN_PREFIX + secret
+        token = mint_registration_token(entropy(TOKEN_ENTROPY_BYTES))
         with self._change() as connection:
             if label is not None and _ids(connection, label):
                 raise LabelTaken

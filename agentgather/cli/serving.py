@@ -26,7 +26,7 @@ from agentgather.server.app import build_app
 from agentgather.server.service import open_live_room, serve_room
 from agentgather.storage.home import Home
 from agentgather.storage.lock import RoomLocked, read_holder
-from agentgather.storage.seats import write_seat
+from agentgather.storage.seats import update_seat
 from agentgather.storage.stored_room import LOCK_FILE
 from agentgather.tunnel.events import TunnelPlan
 from agentgather.wire.limits import MAX_LOG_MESSAGES
@@ -76,12 +76,14 @@ def serve_seat(context: Context, seat: CurrentRoom, serving: Serving, ready: Rea
     with ExitStack() as stack:
         for listener in sockets:
             stack.callback(listener.close)
+        # Apart, because a tunnel may end before the room does, and then is anybody's.
+        ownership = stack.enter_context(ExitStack())
         if serving.tunnel is not None:
-            stack.enter_context(own_tunnel(context.home, seat.roomId))
+            ownership.enter_context(own_tunnel(context.home, seat.roomId, serving.tunnel))
         try:
             # An exception out of a signal's handler would break Trio while it starts.
             with signals_deferred() as came:
-                trio.run(_serve, context, seat, serving, urls, sockets, ready, came)
+                trio.run(_serve, context, seat, serving, urls, sockets, ownership, ready, came)
         except RoomLocked:
             raise Unreachable(locked(context.home, seat.roomId)) from None
 
@@ -99,12 +101,15 @@ async def _serve(
     serving: Serving,
     urls: tuple[str, ...],
     sockets: list[socket.socket],
+    ownership: ExitStack,
     ready: Ready,
     came: list[int],
 ) -> None:
     base_url = base_url_of(serving.host, sockets)
     served = Served(base_url, public_urls=urls, allow_remote=serving.allow_remote)
-    stop = trio.Event()
+    stop, without_tunnel = trio.Event(), trio.Event()
+    if serving.tunnel is None:
+        without_tunnel.set()
     # Outermost, so that a signal while a long log is read waits for its end.
     with trio.open_signal_receiver(*heeded()) as signals:
         if came:
@@ -117,8 +122,9 @@ async def _serve(
             _remember(context.home, seat, base_url, urls)
             async with trio.open_nursery() as receiving:
                 receiving.start_soon(stop_on_signal, signals, stop)
-                if serving.tunnel is None:
-                    receiving.start_soon(watch_tunnel, context.home, seat.roomId, served)
+                receiving.start_soon(
+                    partial(watch_tunnel, context.home, seat.roomId, served, after=without_tunnel)
+                )
                 async with trio.open_nursery() as serving_room:
                     await serving_room.start(
                         partial(serve_room, live, sockets, served=served, stop=stop)
@@ -130,7 +136,9 @@ async def _serve(
 
                         app = build_app(live, served)
                         teller = Teller(context, seat.roomId, serving.tunnel, served.set_tunnel)
-                        serving_room.start_soon(serve_app_through_tunnel, app, teller, stop)
+                        serving_room.start_soon(
+                            serve_app_through_tunnel, app, teller, stop, ownership, without_tunnel
+                        )
                         with trio.move_on_after(PUBLIC_SECONDS):
                             await teller.settled.wait()
                         public_url = teller.public_url
@@ -150,7 +158,7 @@ def _remember(home: Home, seat: CurrentRoom, base_url: str, urls: tuple[str, ...
         # Whoever said --allow-remote knows that it is plain HTTP.
         extra[INSECURE] = True
     now = msgspec.structs.replace(seat, baseUrl=base_url, extra=extra)
-    write_seat(home, now, select=True)
+    update_seat(home, now)
 
 
 def _public_urls(seat: CurrentRoom, serving: Serving) -> tuple[str, ...]:

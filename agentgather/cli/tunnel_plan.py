@@ -9,13 +9,14 @@ from typing import Any, Final, NamedTuple
 import click
 
 from agentgather.cli.base_url import BaseUrl
+from agentgather.cli.candidates import files
 from agentgather.cli.context import Context
 from agentgather.cli.failures import Misused, Refused
-from agentgather.storage.tunnel_files import read_routes, use_route
+from agentgather.storage.tunnel_files import read_routes
 from agentgather.tunnel.events import TunnelPlan
 from agentgather.wire.limits import MAX_SLUG_CHARS
 from agentgather.wire.names import ROUTE_SECRET_PREFIX, is_route_slug
-from agentgather.wire.records import RouteSecret
+from agentgather.wire.records import RouteSecret, RouteSecrets
 
 TOKEN_VARIABLE: Final = "AGENTGATHER_REGISTRATION_TOKEN"  # noqa: S105 - a name, no secret
 MAX_TOKEN_CHARS: Final = 128
@@ -24,11 +25,12 @@ _ENDING_BYTES: Final = 6
 _LETTERS: Final = "abcdefghijklmnopqrstuvwxyz234567"
 
 subdomain_option = click.option(
-    "--subdomain", metavar="NAME", help="the room's name at the broker; remembered"
+    "--subdomain", metavar="NAME", help="the room's name at the broker; remembered once it is had"
 )
 registration_token_option = click.option(
     "--registration-token-file",
     metavar="FILE",
+    shell_complete=files,
     help=f"the token that the broker's operator gave you; or {TOKEN_VARIABLE}",
 )
 
@@ -52,7 +54,7 @@ def tunnel_options(*names: str, help: str) -> Callable[[Any], Any]:  # noqa: A00
 
 
 def plan_tunnel(context: Context, room: str, wish: Wish) -> TunnelPlan:
-    """Choose what is left open, and remember it with the room.
+    """Choose what is left open: what the room had last, else something new.
 
     Raises:
         Misused: something on the command line makes no sense.
@@ -64,7 +66,6 @@ def plan_tunnel(context: Context, room: str, wish: Wish) -> TunnelPlan:
     known = read_routes(context.home, room)
     broker = _broker(wish.broker, known)
     route = _route(context, room, broker, wish.subdomain, known)
-    use_route(context.home, room, route)
     return TunnelPlan(broker, route.slug, route.secret, _token(context, wish.token_file))
 
 
@@ -82,11 +83,13 @@ def plan_if_wished(context: Context, room: str, wish: Wish) -> TunnelPlan | None
     return None
 
 
-def _broker(chosen: str | None, known: list[RouteSecret]) -> str:
+def _broker(chosen: str | None, known: RouteSecrets) -> str:
     if chosen is None:
-        if not known:
-            raise Misused("name the broker with --broker URL; the next time it is remembered")
-        return known[0].broker
+        if not known.routes:
+            raise Misused(
+                "name the broker with --broker URL; the one that took the room last is remembered"
+            )
+        return known.routes[0].broker
     base = BaseUrl(chosen, insecure=True)
     if not (base.is_tls or base.is_loopback):
         raise Misused(
@@ -97,13 +100,16 @@ def _broker(chosen: str | None, known: list[RouteSecret]) -> str:
 
 
 def _route(
-    context: Context, room: str, broker: str, subdomain: str | None, known: list[RouteSecret]
+    context: Context, room: str, broker: str, subdomain: str | None, known: RouteSecrets
 ) -> RouteSecret:
     if subdomain is not None and not is_route_slug(subdomain):
         raise Misused(
             f"--subdomain is 1 to {MAX_SLUG_CHARS} of a-z and 0-9, with single dashes in between"
         )
-    for route in known:
+    # A slug that was not granted is another host's, or was mistyped: only who names it again
+    # wants it again. Its secret is the same then, as the broker may know it already.
+    again = [] if subdomain is None else known.asked
+    for route in (*known.routes, *again):
         if route.broker == broker and subdomain in (None, route.slug):
             return route
     slug = subdomain or _new_slug(room, context.entropy(_ENDING_BYTES))

@@ -8,7 +8,7 @@ from agentgather.cli.context import Context
 from agentgather.cli.failures import OutputClosed, Refused, TryLater, Unreachable
 from agentgather.cli.signals import heeded, signals_deferred
 from agentgather.cli.stopping import say_faults, stop_on_signal
-from agentgather.cli.tunnel_watch import own_tunnel
+from agentgather.cli.tunnel_watch import own_tunnel, remember_granted
 from agentgather.cli.tunnelling import Teller, serve_tunnel
 from agentgather.link.handshake import RegistrationRefused
 from agentgather.tunnel.attempt import claim_route
@@ -36,7 +36,7 @@ def forward_until_stopped(
     """
     say_faults()
     # An exception out of a signal's handler would break Trio while it starts.
-    with own_tunnel(context.home, room), signals_deferred() as came:
+    with own_tunnel(context.home, room, plan), signals_deferred() as came:
         ended = trio.run(_forward, context, room, plan, target, show, came)
     if ended is not None and ended.code:
         raise Refused(f"the tunnel has ended: {ended.reason}", ended.code)
@@ -80,8 +80,10 @@ def reserve(context: Context, room: str, plan: TunnelPlan) -> str:
 
     """
     try:
-        with own_tunnel(context.home, room), signals_deferred():
-            return trio.run(claim_route, plan, open_websocket)
+        with own_tunnel(context.home, room, plan), signals_deferred():
+            public_url = trio.run(claim_route, plan, open_websocket)
+            remember_granted(context.home, room, plan)
+            return public_url
     except RegistrationRefused as error:
         refused, reason = error.refused, why_refused(error.refused)
         if refused.retry_after_s is None:

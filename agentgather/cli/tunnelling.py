@@ -1,15 +1,23 @@
 """A tunnel that this process runs: its state told to the person, and kept true on the disk."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Final
 
 import trio
 
 from agentgather.cli.context import Context
+from agentgather.cli.tunnel_watch import remember_granted
 from agentgather.edge.exchange import App
+from agentgather.storage.files import UnsafeFile
+from agentgather.storage.stored_room import DamagedRoom, NewerSchema
 from agentgather.storage.tunnel_files import note_tunnel
 from agentgather.tunnel.client import run_tunnel
 from agentgather.tunnel.events import Connecting, Ended, Lost, Opened, TunnelEvent, TunnelPlan
 from agentgather.tunnel.responder import AsgiResponder, Responder
+
+_NOT_AGAIN: Final = frozenset({"superseded", "bad_broker"})
+"""Ends after which the same tunnel would throw out another one, or end in the same way."""
 
 
 class Teller:
@@ -48,14 +56,22 @@ class Teller:
     def _open(self, public_url: str) -> None:
         if public_url != self.public_url:
             self.public_url = public_url
-            try:
-                note_tunnel(
-                    self.context.home, self._room, public_url, self.plan.broker, self.plan.slug
-                )
-            except OSError as error:
-                self.context.say(f"warning: tunnel.json: {error.strerror}")
+            self._note(public_url)
             self._on_public(public_url)
         self.settled.set()
+
+    def _note(self, public_url: str) -> None:
+        home, plan = self.context.home, self.plan
+        try:
+            note_tunnel(home, self._room, public_url, plan.broker, plan.slug)
+        except OSError as error:
+            self.context.say(f"warning: tunnel.json: {error.strerror}")
+        try:
+            remember_granted(home, self._room, plan)
+        except OSError as error:
+            self.context.say(f"warning: routes.json: {error.strerror}")
+        except (DamagedRoom, NewerSchema, UnsafeFile) as error:
+            self.context.say(f"warning: {error}")
 
     def end(self) -> None:
         """Note that the room is not public any more, and will not be again."""
@@ -63,6 +79,15 @@ class Teller:
         self.context.home.clear_tunnel(self._room)
         self._on_public(None)
         self.settled.set()
+
+    def say_ended(self, ended: Ended) -> None:
+        """Say why a room that is served on is not public any more, and what can be done."""
+        self.context.say(f"the tunnel has ended: {ended.reason}")
+        if ended.code not in _NOT_AGAIN:
+            self.context.say(
+                f"{self._room} is served on without it; to make it public again: "
+                f"agentgather tunnel run --broker {self.plan.broker}"
+            )
 
     def _say(self, line: str, more: str = "") -> None:
         if line != self._last:
@@ -80,8 +105,20 @@ async def serve_tunnel(teller: Teller, responder: Responder, stop: trio.Event) -
     return ended
 
 
-async def serve_app_through_tunnel(app: App, teller: Teller, stop: trio.Event) -> None:
-    """Do that for an application in this process, which goes on without it."""
-    ended = await serve_tunnel(teller, AsgiResponder(app), stop)
+async def serve_app_through_tunnel(
+    app: App,
+    teller: Teller,
+    stop: trio.Event,
+    ownership: AbstractContextManager[object],
+    over: trio.Event,
+) -> None:
+    """Do that for an application in this process, which goes on without it.
+
+    ``ownership`` is that of the room's tunnel. It ends with the tunnel, and then ``over``
+    is set: another process may make the room public.
+    """
+    with ownership:
+        ended = await serve_tunnel(teller, AsgiResponder(app), stop)
+    over.set()
     if ended.reason:
-        teller.context.say(f"the tunnel has ended: {ended.reason}")
+        teller.say_ended(ended)

@@ -6,7 +6,7 @@ DNS rebinding. An Origin must be one of ours: that is what stops other pages.
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -21,8 +21,6 @@ _AUTHORITY: Final = re.compile(
     r"(?P<name>[a-z0-9](?:[a-z0-9.-]{0,252}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(?::(?P<port>[0-9]{1,5}))?",
     re.ASCII,
 )
-
-
 # The path of a base URL stands in commands that are pasted into shells.
 _BASE_PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)*/?", re.ASCII)
 
@@ -93,10 +91,13 @@ class Served:
         self.base_url = normalise_base_url(base_url)
         self._allow_remote = allow_remote
         self._chosen_urls = tuple(normalise_base_url(url) for url in public_urls)
+        self.look: Callable[[], None] = lambda: None
+        """May call :meth:`set_tunnel`; asked where a tunnel of this moment would matter."""
         self.set_tunnel(None)
 
     def set_tunnel(self, url: str | None) -> None:
         """Take the public URL of a tunnel, in normal form, or that there is none any more."""
+        self._tunnel_url = url
         self.public_urls = self._chosen_urls if url is None else (url, *self._chosen_urls)
         urls = (self.base_url, *self.public_urls)
         self._by_authority: dict[str, str] = {
@@ -108,6 +109,10 @@ class Served:
         origins |= {origin_of(f"http://{name}:{port or 80}") for name in LOOPBACK_NAMES}
         self._origins: frozenset[str | None] = frozenset(origins) - {None}
 
+    def is_tunnel(self, base_url: str) -> bool:
+        """Say whether a base URL of :meth:`base_for` is a tunnel's."""
+        return base_url == self._tunnel_url
+
     def base_for(self, host: str | None) -> str:
         """Give the base URL that a caller with this Host header uses.
 
@@ -116,11 +121,12 @@ class Served:
 
         """
         known = self._by_authority.get(host) if host is not None else None
-        if known is not None:
+        if known is not None and known != self._tunnel_url:
             return known
         authority = parse_authority(host) if host is not None else None
         if authority is None or host is None:
             raise Rejected("insecure_remote", _INSECURE)
+        self.look()
         known = self._by_authority.get(host.lower())
         if known is not None:
             return known
@@ -131,6 +137,7 @@ class Served:
 
     def advertised(self, base_url: str) -> str:
         """Give the base URL for somebody who may be elsewhere; the caller's own if none is."""
+        self.look()
         return self.public_urls[0] if self.public_urls else base_url
 
     def strip_prefix(self, path: str) -> str:

@@ -18,7 +18,7 @@ from agentgather.edge.bodies import Receive, decode_body, read_body
 from agentgather.edge.containment import contain
 from agentgather.edge.origins import LOOPBACK_NAMES, Served, parse_authority
 from agentgather.edge.queries import parse_query
-from agentgather.edge.rates import SlidingWindow
+from agentgather.edge.rates import CoarseWindow, SlidingWindow
 from agentgather.server.live_room import LiveRoom
 from agentgather.server.quart_app import QuartWay
 from agentgather.server.routes import (
@@ -33,7 +33,7 @@ from agentgather.server.routes import (
 from agentgather.server.visits import Visit
 from agentgather.wire.api import NoDraft
 from agentgather.wire.errors import Rejected
-from agentgather.wire.limits import BAD_TOKENS_PER_WINDOW
+from agentgather.wire.limits import BAD_TOKENS_PER_WINDOW, BAD_TUNNEL_TOKENS_PER_WINDOW
 from agentgather.wire.records import Participant
 
 logger: Final = logging.getLogger(__name__)
@@ -52,6 +52,7 @@ class RoomApp:
         self._served = served
         self._quart = QuartWay()
         self._bad_tokens = SlidingWindow(BAD_TOKENS_PER_WINDOW)
+        self._bad_tunnel_tokens = CoarseWindow(BAD_TUNNEL_TOKENS_PER_WINDOW)
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Serve one ASGI scope."""
@@ -88,7 +89,7 @@ class RoomApp:
                 # Here the query may hold the token, so it cannot come after it.
                 parameters = parse_query(scope["query_string"])
             token, by_link = _token(headers, parameters, route)
-            seat = self._seat(token, scope)
+            seat = self._seat(token, scope, base_url)
             check_access(route, seat)
             if route.access is not Access.CARD:
                 parameters = parse_query(scope["query_string"])
@@ -124,7 +125,7 @@ class RoomApp:
         await self._quart.serve(route, visit, scope, receive, send)
         return None
 
-    def _seat(self, token: str, scope: Mapping[str, Any]) -> Participant:
+    def _seat(self, token: str, scope: Mapping[str, Any], base_url: str) -> Participant:
         now = self._live.clock()
         try:
             return self._live.authenticate(token, now)
@@ -133,12 +134,15 @@ class RoomApp:
                 raise
             client = scope.get("client")
             address = client[0] if client else ""
-            seconds = self._bad_tokens.wait_seconds(address, now.monotonic)
+            # Everybody at a tunnel has one address here. Its broker has limited each of them.
+            is_tunnel = self._served.is_tunnel(base_url)
+            window = self._bad_tunnel_tokens if is_tunnel else self._bad_tokens
+            seconds = window.wait_seconds(address, now.monotonic)
             if seconds:
                 raise Rejected(
                     "rate_limited", "too many unknown tokens", retry_after=seconds
                 ) from None
-            self._bad_tokens.record(address, now.monotonic)
+            window.record(address, now.monotonic)
             raise
 
 

@@ -31,6 +31,7 @@ from agentgather.storage.stored_room import (
     TOKENS_FILE,
     TUNNEL_FILE,
     DamagedRoom,
+    NewerSchema,
     StoredRoom,
     read_record,
     read_stored_room,
@@ -141,7 +142,7 @@ class Home:
         """Give the seat that one-shot commands speak for; None if none is selected.
 
         Raises:
-            DamagedRoom: the file cannot be read.
+            DamagedRoom, NewerSchema: the file cannot be read.
 
         """
         hint = "select a room again"
@@ -160,12 +161,21 @@ class Home:
         """Give the id of the last message that a seat of this machine has read; 0 if none.
 
         A damaged cursor counts as none: what is shown twice is not lost.
+
+        Raises:
+            NewerSchema: a newer program wrote the file.
+
         """
         cursor = self._read_cursor(room, alias)
         return max(0, cursor.sinceId) if cursor is not None else 0
 
     def write_cursor(self, room: str, alias: str, since_id: int, now_text: str) -> None:
-        """Store what a seat of this machine has read."""
+        """Store what a seat of this machine has read.
+
+        Raises:
+            NewerSchema: a newer program wrote the file.
+
+        """
         cursor = self._read_cursor(room, alias) or Cursor(alias=alias, sinceId=0)
         cursor.sinceId = since_id
         cursor.updatedAt = now_text
@@ -177,7 +187,7 @@ class Home:
         """Give the raw tokens that are kept for a room's seats.
 
         Raises:
-            DamagedRoom: the file cannot be read.
+            DamagedRoom, NewerSchema: the file cannot be read.
 
         """
         path = self.room_path(room) / TOKENS_FILE
@@ -197,7 +207,7 @@ class Home:
         """Say where a room can be reached from outside; None if nowhere, or if unreadable."""
         try:
             return read_record(self.room_path(room) / TUNNEL_FILE, TunnelState.from_plain, "")
-        except DamagedRoom:
+        except (DamagedRoom, NewerSchema):
             return None
 
     def write_tunnel(self, room: str, tunnel: TunnelState) -> None:

@@ -5,6 +5,7 @@ others, so that selecting or making another room loses no token.
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -19,12 +20,21 @@ _OLDER_BASE_URL: Final = "http://127.0.0.1:8787"
 
 
 def write_seat(home: Home, seat: CurrentRoom, *, select: bool) -> None:
-    """Keep a seat, and with ``select`` make it the one that commands speak for."""
+    """Keep a seat, and with ``select`` make it the one that commands speak for.
+
+    Raises:
+        NewerSchema: a newer program wrote what would be replaced.
+
+    """
     home.prepare()
     ensure_directory(home.root / SEATS)
+    path = _path(home, seat.roomId)
+    # A damaged file is put right by this, a newer one is not ours to replace.
+    with suppress(DamagedRoom):
+        read_record(path, CurrentRoom.from_plain, "")
     if select:
         _keep_current(home, but=seat.roomId)
-    replace_file(_path(home, seat.roomId), encode_small_file(seat))
+    replace_file(path, encode_small_file(seat))
     if select:
         home.write_current(seat)
 
@@ -42,7 +52,7 @@ def read_seat(home: Home, room: str) -> CurrentRoom | None:
     ``current-room.json``, and raw tokens in the room's ``tokens.json``.
 
     Raises:
-        DamagedRoom: a file of it cannot be read.
+        DamagedRoom, NewerSchema: a file of it cannot be read.
 
     """
     path = _path(home, room)

@@ -1,6 +1,6 @@
 """What a room's small files say, read strictly: a damaged one never opens a room to more."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -38,7 +38,7 @@ class DamagedRoom(Exception):
 
 
 class NewerSchema(Exception):
-    """A newer agentgather wrote the room; this one would spoil it."""
+    """A newer agentgather wrote a file; this one would spoil it. The text says what to do."""
 
 
 class _Wrong(ValueError):
@@ -70,12 +70,7 @@ def parse_room(data: bytes, room: str) -> RoomState:
 
     """
     plain = as_object(decode_plain(data))
-    schema = plain.get("schema", SCHEMA)
-    if isinstance(schema, int) and not isinstance(schema, bool) and schema > SCHEMA:
-        raise NewerSchema(
-            f"room {room} was written by a newer agentgather (form {schema}, this one reads "
-            f"up to {SCHEMA}); upgrade agentgather to open it"
-        )
+    _refuse_newer(plain, f"room {room}")
     state = RoomState.from_plain(plain)
     if state.expires_at is not None and parse_time(state.expires_at) is None:
         # Read as no time at all, it would keep a room open that should have ended.
@@ -183,15 +178,28 @@ def read_record(path: Path, parse: Callable[[Any], _Parsed], hint: str) -> _Pars
 
     Raises:
         DamagedRoom: it is not what it must be; ``hint`` says what to do.
+        NewerSchema: it has a form that we do not know.
         UnsafeFile, OSError: as ``files.read_file``.
 
     """
     try:
-        return parse(as_object(decode_plain(read_file(path, max_bytes=MAX_SMALL_FILE_BYTES))))
+        plain = as_object(decode_plain(read_file(path, max_bytes=MAX_SMALL_FILE_BYTES)))
+        _refuse_newer(plain, path.name)
+        return parse(plain)
     except FileNotFoundError:
         return None
     except ValueError as error:
         raise DamagedRoom(f"{path.name} is damaged ({_describe(error)}); {hint}") from error
+
+
+def _refuse_newer(plain: Mapping[str, Any], what: str) -> None:
+    """Look at the form before anything else: a newer one may differ in every other key."""
+    schema = plain.get("schema", SCHEMA)
+    if isinstance(schema, int) and not isinstance(schema, bool) and schema > SCHEMA:
+        raise NewerSchema(
+            f"{what} was written by a newer agentgather (form {schema}, this one reads up to "
+            f"{SCHEMA}); upgrade agentgather to open it"
+        )
 
 
 def _describe(error: ValueError) -> str:

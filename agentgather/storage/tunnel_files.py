@@ -12,13 +12,14 @@ from typing import Final
 from agentgather.storage.files import UnsafeFile, replace_file
 from agentgather.storage.home import Home
 from agentgather.storage.lock import open_lock, read_holder
-from agentgather.storage.stored_room import read_record
+from agentgather.storage.stored_room import TUNNEL_FILE, read_record
 from agentgather.wire.records import RouteSecret, RouteSecrets, TunnelState, encode_small_file
 
 TUNNEL_LOCK_FILE: Final = "tunnel.lock"
 ROUTES_FILE: Final = "routes.json"
 MAX_ROUTE_SECRETS: Final = 32
-"""Slugs that a room remembers; the one that was unused the longest is forgotten."""
+"""Slugs that a room has had and remembers, and as many that it asked for; the one that was
+unused the longest is forgotten."""
 _WRITER: Final = "pid"
 
 
@@ -68,23 +69,57 @@ def public_url_of(home: Home, room: str) -> str | None:
     return tunnel.publicUrl
 
 
-def read_routes(home: Home, room: str) -> list[RouteSecret]:
-    """Give the slugs that a room has had at brokers, the last used one first.
+def tunnel_path(home: Home, room: str) -> str:
+    """Give the path of a room's ``tunnel.json``, as text: :func:`tunnel_stamp` is in a hurry."""
+    return str(home.room_path(room) / TUNNEL_FILE)
+
+
+def tunnel_stamp(path: str) -> tuple[int, int] | None:
+    """Give what changes whenever the file is written or removed. Reads nothing."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def read_routes(home: Home, room: str) -> RouteSecrets:
+    """Give the slugs that a room has had at brokers, and those that it only asked for.
 
     Raises:
-        DamagedRoom: the file cannot be read.
+        DamagedRoom, NewerSchema: the file cannot be read.
 
     """
     path = home.room_path(room) / ROUTES_FILE
     hint = "remove it; the room then gets another name at its broker"
-    return (read_record(path, RouteSecrets.from_plain, hint) or RouteSecrets()).routes
+    return read_record(path, RouteSecrets.from_plain, hint) or RouteSecrets()
+
+
+def ask_for_route(home: Home, room: str, route: RouteSecret) -> None:
+    """Keep the secret of a slug that a broker is about to be asked for.
+
+    It must be on the disk when the broker grants the slug, and it may never do so: which
+    one was used last stays as it is. The caller has the lock.
+    """
+    before = read_routes(home, room)
+    if route not in before.routes and before.asked[:1] != [route]:
+        before.asked = _put_first(route, before.asked)
+        _write_routes(home, room, before)
 
 
 def use_route(home: Home, room: str, route: RouteSecret) -> None:
-    """Remember a slug, as the one that was used last."""
+    """Remember a slug that a broker has granted as the last used one. The caller has the lock."""
     before = read_routes(home, room)
-    if before[:1] == [route]:
-        return
+    if before.routes[:1] != [route]:
+        before.asked = [one for one in before.asked if one != route]
+        before.routes = _put_first(route, before.routes)
+        _write_routes(home, room, before)
+
+
+def _put_first(route: RouteSecret, before: list[RouteSecret]) -> list[RouteSecret]:
     others = [one for one in before if (one.broker, one.slug) != (route.broker, route.slug)]
-    routes = RouteSecrets(routes=[route, *others][:MAX_ROUTE_SECRETS])
+    return [route, *others][:MAX_ROUTE_SECRETS]
+
+
+def _write_routes(home: Home, room: str, routes: RouteSecrets) -> None:
     replace_file(home.room_path(room) / ROUTES_FILE, encode_small_file(routes))

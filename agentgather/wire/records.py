@@ -145,9 +145,13 @@ class RouteSecret(msgspec.Struct, frozen=True):
 
 
 class RouteSecrets(_SmallFile, kw_only=True):
-    """``routes.json``: the slugs that a room has had at brokers, the last used one first."""
+    """``routes.json``: the slugs that a room has had at brokers, the last used one first.
+
+    ``asked`` has those that no broker has granted, or not yet; the newest is first.
+    """
 
     routes: list[RouteSecret] = msgspec.field(default_factory=list)
+    asked: list[RouteSecret] = msgspec.field(default_factory=list)
 
 
 _message_encoder: Final = msgspec.json.Encoder()

@@ -15,9 +15,10 @@ import pytest
 
 from agentgather.broker.database import LAYOUT_VERSION
 from agentgather.broker.hashes import route_hash, slug_hash, token_hash
-from agentgather.broker.state import LabelTaken, State, open_state
+from agentgather.broker.state import State, open_state
 from agentgather.broker.state_directory import StateError, StateInUse
 from agentgather.broker.stored_lease import StoredLease, age_at_start
+from agentgather.broker.stored_token import LabelTaken
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW = 1_800_000_000
@@ -285,6 +286,31 @@ def test_of_a_token_the_day_of_its_last_use_is_known(state: State) -> None:
     assert state.list_tokens() == [(number, "ada", NOW, None, None)]
     assert state.use_token(token, NOW + 86_400)
     assert state.list_tokens()[0].last_used_day == (NOW + 86_400) // 86_400
+
+
+def test_a_good_token_lets_in_though_the_disk_takes_no_note(
+    state: State, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, token = state.add_token("ada", now_wall_s=NOW)
+    state._connection.execute("PRAGMA query_only = ON")
+    for later in range(3):
+        assert state.use_token(token, NOW + later)
+    assert not state.use_token("agr_" + "A" * 43, NOW)
+    with pytest.raises(StateError):
+        state.put_lease(lease(state))
+    assert state.list_tokens()[0].last_used_day is None
+    # One line tells the operator, however many hosts come; and again at the next fault.
+    state._connection.execute("PRAGMA query_only = OFF")
+    assert state.use_token(token, NOW)
+    assert state.list_tokens()[0].last_used_day == NOW // 86_400
+    state._connection.execute("PRAGMA query_only = ON")
+    assert state.use_token(token, NOW + 86_400)
+    said = [(record.levelname, record.getMessage()) for record in caplog.records]
+    assert len(said) == 2
+    for level, text in said:
+        assert level == "WARNING"
+        assert "readonly" in text
+        assert token not in text
 
 
 def test_a_label_names_one_token(state: State) -> None:

@@ -51,8 +51,9 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
     broker.terminal.close()
 
 
-def get(url: str, token: str) -> tuple[int, Any]:
-    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
+def get(url: str, token: str, **headers: str) -> tuple[int, Any]:
+    fields = {"Authorization": f"Bearer {token}", **headers}
+    request = urllib.request.Request(url, headers=fields)
     try:
         with urllib.request.urlopen(request, timeout=DEADLINE_SECONDS) as answer:
             return answer.status, json.load(answer)
@@ -73,6 +74,10 @@ def interrupt(process: "subprocess.Popen[str]") -> Done:
 
 def tunnel_file(host: Terminal) -> Path:
     return host.home / "rooms" / "demo" / "tunnel.json"
+
+
+def routes(host: Terminal) -> Any:
+    return json.loads((host.home / "rooms" / "demo" / "routes.json").read_text())
 
 
 def run_tunnel(host: Terminal, *options: str) -> tuple["subprocess.Popen[str]", str]:
@@ -127,10 +132,68 @@ def test_a_room_is_served_though_its_broker_takes_no_more(broker: Broker, host: 
     assert list(document) == ["ok", "room", "url"]
     assert error_line(second) == f"connecting to {broker.url}"
     assert "choose one with --subdomain" in error_line(second)
+    assert error_line(second).endswith(f"agentgather tunnel run --broker {broker.url}")
     assert get(f"{document['url']}/status", host.seat()["token"])[0] == 200
     assert not tunnel_file(host).exists()
     assert interrupt(second).status == 0
     other.close()
+
+
+def test_a_name_that_the_broker_refuses_is_not_asked_for_again_unless_it_is_named(
+    broker: Broker, host: Terminal
+) -> None:
+    other = Terminal(host.home.parent / "other")
+    other.run("room", "start", "theirs")
+    named = ("--broker", broker.url)
+    theirs = other.json("tunnel", "start", *named, "--subdomain", "taken")["public_url"]
+    # A room that had no name before gets one of its own.
+    assert "another host's" in host.fails(1, "tunnel", "start", *named, "--subdomain", "taken")
+    mine = host.json("tunnel", "start", *named)["public_url"]
+    assert mine.startswith(f"{broker.url}/demo-")
+    # And one that had a name keeps it, whatever else was tried.
+    host.fails(1, "tunnel", "start", *named, "--subdomain", "taken")
+    host.fails(1, "tunnel", "start", *named, "--subdomain", "admin")
+    process = host.start("up", "--port", "0", "--tunnel", broker.url, "--json")
+    assert json.loads(next_line(process))["public_url"] == mine
+    interrupt(process)
+    secrets = {one["slug"]: one["secret"] for one in routes(host)["asked"]}
+    assert list(secrets) == ["admin", "taken"]
+    # What is named again is asked for with the secret that a broker may know already.
+    host.fails(1, "tunnel", "start", "--subdomain", "taken")
+    assert {one["slug"]: one["secret"] for one in routes(host)["asked"]} == secrets
+    assert theirs != mine
+    other.close()
+
+
+def test_a_broker_that_took_no_room_is_not_remembered(host: Terminal, closed_port: int) -> None:
+    host.fails(69, "tunnel", "start", "--broker", f"http://127.0.0.1:{closed_port}")
+    assert "--broker URL" in host.fails(2, "tunnel", "start")
+
+
+def test_a_tunnel_that_the_broker_ends_leaves_its_place_to_another_process(
+    tmp_path: Path, host: Terminal
+) -> None:
+    broker = Broker(tmp_path, "--max-lifetime", "4s")
+    process = host.start("room", "serve", "--port", "0", "--tunnel", broker.url, "--json")
+    document = json.loads(next_line(process))
+    public, local = document["public_url"], document["url"]
+    assert [error_line(process) for _ in range(2)][1] == f"demo is public at {public}"
+    token = host.seat()["token"]
+    said = [error_line(process) for _ in range(2)]
+    assert "the broker's time for this room is over" in said[0]
+    assert said[1] == (
+        "demo is served on without it; to make it public again: "
+        f"agentgather tunnel run --broker {broker.url}"
+    )
+    assert not tunnel_file(host).exists()
+    assert local in host.json("room", "invite", "one")["card_command"]
+    tunnel, again = run_tunnel(host)
+    assert again == public
+    assert public in host.json("room", "invite", "two")["card_command"]
+    assert get(f"{public}/status", token)[0] == 200
+    tunnel.kill()
+    assert interrupt(process).status == 0
+    broker.terminal.close()
 
 
 def test_a_broker_that_is_killed_finds_its_host_again_at_the_same_name(
@@ -149,25 +212,39 @@ def test_a_broker_that_is_killed_finds_its_host_again_at_the_same_name(
 
 
 # --- Two processes --------------------------------------------------------------------------
-def test_a_tunnel_of_its_own_is_known_to_the_server_within_a_second_or_two(
+def test_a_tunnel_of_its_own_is_known_to_the_server_once_it_prints_its_url(
     broker: Broker, host: Terminal
 ) -> None:
     served: Served = host.serve()
     token = host.seat()["token"]
     process, public = run_tunnel(host, "--broker", broker.url, "--subdomain", "my-room")
     assert public == f"{broker.url}/my-room"
-    wait = f"{public}/wait?hold=0"
-    eventually(lambda: f'"{public}/wait?' in get(wait, token)[1]["next_cmd"])
+    assert f'"{public}/wait?' in get(f"{public}/wait?hold=0", token)[1]["next_cmd"]
     assert public in host.json("room", "invite", "one")["card_command"]
     # One tunnel at a time: two would throw each other out for ever.
     assert f"process {process.pid}" in host.fails(1, "tunnel", "run")
     assert interrupt(process).status == 0
     assert not tunnel_file(host).exists()
-    number = iter(range(100))
-    eventually(
-        lambda: served.url in host.json("room", "invite", f"later-{next(number)}")["card_command"]
-    )
+    assert served.url in host.json("room", "invite", "later")["card_command"]
     served.stop()
+
+
+def test_whoever_waits_at_the_public_url_is_let_in_when_the_tunnel_is_back(
+    tmp_path: Path, host: Terminal
+) -> None:
+    """A refusal of the Host would end an agent that was told to come back by a 504."""
+    broker = Broker(tmp_path, "--public-url", "https://rooms.example")
+    served: Served = host.serve()
+    token = host.seat()["token"]
+    for name in ("one", "other"):
+        process, public = run_tunnel(host, "--broker", broker.url, "--subdomain", name)
+        assert public == f"https://rooms.example/{name}"
+        status, answer = get(f"{broker.url}/{name}/wait?hold=0", token, host="rooms.example")
+        assert status == 200
+        assert f'"{public}/wait?' in answer["next_cmd"]
+        interrupt(process)
+    served.stop()
+    broker.terminal.close()
 
 
 def test_a_tunnel_without_a_server_says_so_and_waits_for_it(
@@ -188,9 +265,9 @@ def test_broker_and_name_are_remembered(broker: Broker, host: Terminal) -> None:
     process, public = run_tunnel(host, "--room", "demo")
     assert public == f"{broker.url}/my-room"
     interrupt(process)
-    routes = json.loads((host.home / "rooms" / "demo" / "routes.json").read_text())["routes"]
-    assert [(one["broker"], one["slug"]) for one in routes] == [(broker.url, "my-room")]
-    assert routes[0]["secret"].startswith("agh_")
+    [route] = routes(host)["routes"]
+    assert (route["broker"], route["slug"]) == (broker.url, "my-room")
+    assert route["secret"].startswith("agh_")
 
 
 def test_a_killed_tunnel_leaves_a_file_that_nobody_believes(broker: Broker, host: Terminal) -> None:
@@ -281,7 +358,7 @@ def test_a_broker_that_is_not_there_is_unreachable(host: Terminal, closed_port: 
 def test_no_secret_is_in_any_output(broker: Broker, host: Terminal) -> None:
     process = host.start("room", "serve", "--port", "0", "--tunnel", broker.url)
     assert "public at" in next_line(process)
-    secret = json.loads((host.home / "rooms" / "demo" / "routes.json").read_text())["routes"][0]
+    secret = routes(host)["routes"][0]
     done = interrupt(process)
     assert secret["secret"] not in done.out + done.err
     broker.process.terminate()

@@ -48,3 +48,36 @@ def test_a_tunnel_on_this_machine_does_not_hide_the_room_itself() -> None:
     served.set_tunnel("http://127.0.0.1:8799/demo-x")
     assert served.base_for("127.0.0.1:8787") == BASE
     assert served.base_for("127.0.0.1:8799") == "http://127.0.0.1:8799/demo-x"
+
+
+def test_before_a_host_is_refused_and_a_url_is_told_somebody_looks_for_a_tunnel() -> None:
+    served = Served(BASE, public_urls=(CHOSEN,))
+    tunnel: str | None = TUNNEL
+    looks: list[str | None] = []
+
+    def look() -> None:
+        looks.append(tunnel)
+        served.set_tunnel(tunnel)
+
+    served.look = look
+    assert served.base_for("broker.example") == TUNNEL
+    # It moves to another name at the same broker.
+    tunnel = "https://broker.example/demo-y"
+    assert served.base_for("broker.example") == tunnel
+    tunnel = None
+    assert not is_served_at(served, "broker.example")
+    assert served.advertised(BASE) == CHOSEN
+    tunnel = TUNNEL
+    assert served.advertised(BASE) == TUNNEL
+    assert len(looks) == 5
+
+
+def test_nobody_looks_for_a_request_at_a_url_that_is_no_tunnels() -> None:
+    served = Served(BASE, public_urls=(CHOSEN,))
+
+    def look() -> None:
+        raise AssertionError("a hot path must read no file")
+
+    served.look = look
+    assert served.base_for("127.0.0.1:8787") == BASE
+    assert served.base_for("rooms.example") == CHOSEN

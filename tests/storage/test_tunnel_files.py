@@ -13,15 +13,18 @@ from agentgather.storage.lock import RoomLocked
 from agentgather.storage.stored_room import DamagedRoom
 from agentgather.storage.tunnel_files import (
     MAX_ROUTE_SECRETS,
+    ask_for_route,
     is_left_behind,
     note_tunnel,
     open_tunnel_lock,
     public_url_of,
     read_routes,
     read_tunnel_holder,
+    tunnel_path,
+    tunnel_stamp,
     use_route,
 )
-from agentgather.wire.records import RouteSecret, TunnelState, decode_plain
+from agentgather.wire.records import RouteSecret, RouteSecrets, TunnelState, decode_plain
 from tests.doubles.table import make_home
 
 ROOM = "demo"
@@ -116,10 +119,10 @@ def route(number: int) -> RouteSecret:
 
 
 def test_slugs_are_remembered_the_last_used_one_first(home: Home) -> None:
-    assert read_routes(home, ROOM) == []
+    assert read_routes(home, ROOM) == RouteSecrets()
     for number in (1, 2, 1, 1):
         use_route(home, ROOM, route(number))
-    assert read_routes(home, ROOM) == [route(1), route(2)]
+    assert read_routes(home, ROOM).routes == [route(1), route(2)]
     path = home.room_path(ROOM) / "routes.json"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert list(decode_plain(path.read_bytes())["routes"][0]) == ["broker", "slug", "secret"]
@@ -128,9 +131,48 @@ def test_slugs_are_remembered_the_last_used_one_first(home: Home) -> None:
 def test_slugs_are_remembered_up_to_a_bound(home: Home) -> None:
     for number in range(MAX_ROUTE_SECRETS + 1):
         use_route(home, ROOM, route(number))
-    kept = read_routes(home, ROOM)
+    kept = read_routes(home, ROOM).routes
     assert len(kept) == MAX_ROUTE_SECRETS
     assert kept[-1] == route(1)
+
+
+def test_a_slug_that_was_asked_for_is_kept_and_takes_nobodys_place(home: Home) -> None:
+    use_route(home, ROOM, route(1))
+    for number in (2, 3, 1, 2):
+        ask_for_route(home, ROOM, route(number))
+    assert read_routes(home, ROOM) == RouteSecrets(routes=[route(1)], asked=[route(2), route(3)])
+    use_route(home, ROOM, route(3))
+    assert read_routes(home, ROOM) == RouteSecrets(routes=[route(3), route(1)], asked=[route(2)])
+
+
+def test_slugs_in_vain_are_kept_up_to_a_bound_and_push_out_no_other(home: Home) -> None:
+    use_route(home, ROOM, route(0))
+    for number in range(1, MAX_ROUTE_SECRETS + 2):
+        ask_for_route(home, ROOM, route(number))
+    kept = read_routes(home, ROOM)
+    assert kept.routes == [route(0)]
+    assert len(kept.asked) == MAX_ROUTE_SECRETS
+    assert kept.asked[-1] == route(2)
+
+
+def test_what_a_newer_program_wrote_beside_the_slugs_stays(home: Home) -> None:
+    path = home.room_path(ROOM) / "routes.json"
+    path.write_bytes(b'{"routes": [], "new": 1}')
+    ask_for_route(home, ROOM, route(1))
+    use_route(home, ROOM, route(1))
+    assert decode_plain(path.read_bytes())["new"] == 1
+
+
+def test_the_stamp_of_the_file_tells_its_writing_and_its_removal(home: Home) -> None:
+    path = tunnel_path(home, ROOM)
+    assert tunnel_stamp(path) is None
+    with open_tunnel_lock(home, ROOM):
+        note(home)
+        first = tunnel_stamp(path)
+        assert first == tunnel_stamp(path) is not None
+        note(home)
+        assert tunnel_stamp(path) not in (None, first)
+    assert tunnel_stamp(path) is None
 
 
 def test_a_damaged_file_is_told_and_not_overwritten(home: Home) -> None:

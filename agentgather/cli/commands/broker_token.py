@@ -4,8 +4,9 @@ from typing import Any, Final
 
 import click
 
-from agentgather.broker.state import SECONDS_PER_DAY, LabelTaken, StoredToken
+from agentgather.broker.stored_token import SECONDS_PER_DAY, LabelTaken, StoredToken
 from agentgather.cli.broker_state import opened_state
+from agentgather.cli.candidates import folders
 from agentgather.cli.context import Context
 from agentgather.cli.failures import Misused, Refused
 from agentgather.cli.options import DURATION, json_option
@@ -17,6 +18,7 @@ MAX_LABEL_CHARS: Final = 64
 state_dir_option = click.option(
     "--state-dir",
     metavar="DIR",
+    shell_complete=folders,
     help="where the broker keeps its leases and tokens [default: $STATE_DIRECTORY, else "
     "~/.local/state/agentgather-broker]",
 )

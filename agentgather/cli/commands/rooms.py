@@ -2,12 +2,13 @@
 
 import click
 
+from agentgather.cli.candidates import known_rooms
 from agentgather.cli.context import Context
 from agentgather.cli.failures import Refused
 from agentgather.cli.options import SLUG, json_option
 from agentgather.cli.render import one_line, table
 from agentgather.storage.seats import read_seat, seated_rooms, write_seat
-from agentgather.storage.stored_room import DamagedRoom
+from agentgather.storage.stored_room import DamagedRoom, NewerSchema
 
 
 @click.command(
@@ -28,7 +29,7 @@ def list_rooms(context: Context) -> None:
     for name in sorted(hosted | set(seated_rooms(home))):
         try:
             seat = read_seat(home, name)
-        except DamagedRoom as error:
+        except (DamagedRoom, NewerSchema) as error:
             context.say(f"{name}: {error}")
             seat = None
         rooms.append(
@@ -57,7 +58,7 @@ def list_rooms(context: Context) -> None:
     short_help="select another room",
     help="Select ROOM, one of `agentgather room list`, for the commands that follow.",
 )
-@click.argument("room", type=SLUG)
+@click.argument("room", type=SLUG, shell_complete=known_rooms)
 @json_option
 @click.pass_obj
 def use(context: Context, room: str) -> None:

@@ -6,6 +6,7 @@ from typing import Final
 import click
 
 from agentgather.cli.base_url import BaseUrl
+from agentgather.cli.candidates import hosted_rooms
 from agentgather.cli.context import DEFAULT_BASE_URL, Context
 from agentgather.cli.failures import Refused
 from agentgather.cli.lazy_group import CONTEXT_SETTINGS
@@ -34,7 +35,12 @@ def tunnel() -> None:
 
 
 _room_option = click.option(
-    "--room", default=CURRENT, show_default=True, metavar="ROOM", help="which room of this home"
+    "--room",
+    default=CURRENT,
+    show_default=True,
+    metavar="ROOM",
+    shell_complete=hosted_rooms,
+    help="which room of this home",
 )
 _broker_options = tunnel_options("--broker", help="the broker; by default the last one")
 

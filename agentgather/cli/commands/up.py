@@ -2,6 +2,7 @@
 
 import click
 
+from agentgather.cli.candidates import files, hosted_rooms
 from agentgather.cli.commands.serve import max_messages_option, port_option, tunnel_option
 from agentgather.cli.context import Context
 from agentgather.cli.failures import Refused
@@ -27,9 +28,11 @@ served, or a new one named `room`. One Ctrl-C ends it; the room stays for the ne
   agentgather up review --tunnel https://rooms.example
 """,
 )
-@click.argument("room", type=SLUG, required=False)
+@click.argument("room", type=SLUG, required=False, shell_complete=hosted_rooms)
 @click.option("--brief", metavar="TEXT", help="the mission of a new room; `-` reads stdin")
-@click.option("--brief-file", metavar="FILE", help="a file that has the mission")
+@click.option(
+    "--brief-file", metavar="FILE", shell_complete=files, help="a file that has the mission"
+)
 @port_option
 @max_messages_option
 @tunnel_option
