@@ -51,6 +51,19 @@ async def test_silence_is_filled_with_a_heartbeat_every_15_seconds(table: Table)
             assert trio.current_time() - started == beat * HEARTBEAT_SECONDS
 
 
+@pytest.mark.parametrize("more", ["", "&for=me"])
+async def test_a_cursor_beyond_the_log_is_set_back_at_once(table: Table, more: str) -> None:
+    await table.ada.say("hi")
+    started = trio.current_time()
+    async with table.rev.events(f"/events?since_id=9{more}") as stream:
+        await stream.until("status")
+        assert await stream.next() == Event("heartbeat", {"next_since_id": 1})
+        assert trio.current_time() == started
+        await table.ada.say("@rev the next")
+        event = await stream.news()
+        assert (event.name, event.id) == ("message", 2)
+
+
 async def test_a_message_is_not_followed_by_an_early_heartbeat(table: Table) -> None:
     async with table.rev.events("/events") as stream:
         await stream.until("status")
@@ -75,8 +88,7 @@ async def test_last_event_id_beats_since_id(table: Table, last: str) -> None:
     async with table.rev.events("/events?since_id=1", headers) as stream:
         await stream.until("status")
         await table.ada.say("the next")
-        event = await stream.next()
-        assert event is not None
+        event = (await stream.until("message"))[-1]
         assert event.id == {"2": 3, "0": 1, "999": 4}[last]
 
 

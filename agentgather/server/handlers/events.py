@@ -2,7 +2,7 @@
 
     event: status      at the start, and when the room's own facts change
     event: message     one per record; its id is the cursor to resume from
-    event: heartbeat   every 15 s of silence
+    event: heartbeat   every 15 s of silence; at once where the cursor is beyond the log
     event: closed      the stream is over for good; the reason is in it
 
 A stream that ends without ``closed`` ended by accident or for a restart: connect again
@@ -53,6 +53,9 @@ async def get_events(visit: Visit) -> Answer | None:
         try:
             await visit.send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
             shown: StatusEvent | None = None
+            # A log that was set back: who asks is told at once, as a wait tells.
+            is_beyond = since_id > live.room.log.head
+            since_id = min(since_id, live.room.log.head)
             while True:
                 live.hub.rearm(waiter)
                 end = _end_reason(visit)
@@ -61,8 +64,11 @@ async def get_events(visit: Visit) -> Answer | None:
                 if status != shown:
                     chunks.append(_event("status", encode(status)))
                     shown = status
+                if is_beyond:
+                    chunks.append(_heartbeat(since_id))
+                    is_beyond = False
                 if end not in _SEAT_ENDED:
-                    since_id, records = _records(
+                    records = _records(
                         visit, since_id, for_me=for_me and end is None, as_html=as_html
                     )
                     if as_html and records:
@@ -91,8 +97,7 @@ async def get_events(visit: Visit) -> Answer | None:
                 if not await hold_wait(visit.receive, waiter, HEARTBEAT_SECONDS):
                     return None
                 if not waiter.woken:
-                    beat = encode(HeartbeatEvent(next_since_id=since_id))
-                    await visit.write(_event("heartbeat", beat), more=True)
+                    await visit.write(_heartbeat(since_id), more=True)
             await visit.write(b"", more=False)
         except Exception:
             # The head is out, so this can't be answered any more. Without an end the server
@@ -113,15 +118,12 @@ def _end_reason(visit: Visit) -> str | None:
     return "room_closed" if visit.live.is_settled_closed else None
 
 
-def _records(
-    visit: Visit, since_id: int, *, for_me: bool, as_html: bool
-) -> tuple[int, list[Record]]:
+def _records(visit: Visit, since_id: int, *, for_me: bool, as_html: bool) -> list[Record]:
     log = visit.live.room.log
     if for_me and not log.concerns(visit.seat.alias, since_id):
-        return since_id, []
+        return []
     limit = MAX_RENDERED_PAGE_MESSAGES if as_html else MAX_PAGE_MESSAGES
-    records = log.records_after(since_id, limit)
-    return since_id if records else min(since_id, log.head), records
+    return log.records_after(since_id, limit)
 
 
 def _status(visit: Visit) -> StatusEvent:
@@ -133,6 +135,10 @@ def _status(visit: Visit) -> StatusEvent:
         attendance_policy=room.state.attendance_policy,
         roster_version=room.roster.version,
     )
+
+
+def _heartbeat(since_id: int) -> bytes:
+    return _event("heartbeat", encode(HeartbeatEvent(next_since_id=since_id)))
 
 
 def _event(name: str, data: bytes) -> bytes:
