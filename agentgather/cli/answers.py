@@ -41,6 +41,7 @@ def failure_of(reply: Reply) -> Refused | TryLater | Unreachable:
             return Unreachable(
                 f"the room's server is away (HTTP {reply.status}); ask the host whether it runs",
                 may_be_done=True,
+                retry_after=reply.retry_after,
             )
         return _not_a_room(reply)
     code, message = refusal.error, refusal.message
@@ -49,7 +50,9 @@ def failure_of(reply: Reply) -> Refused | TryLater | Unreachable:
         hint = f"; {_HINTS[code]}" if code in _HINTS else ""
         return TryLater(f"{message} (try again in {later} s{hint})", later, code)
     if (reply.status >= 500 and known is None) or reply.status in (500, *_AWAY):
-        return Unreachable(f"the room's server failed: {message}", may_be_done=True)
+        return Unreachable(
+            f"the room's server failed: {message}", may_be_done=True, retry_after=reply.retry_after
+        )
     if 300 <= reply.status < 400:
         return _not_a_room(reply)
     return Refused(f"{message} ({_HINTS[code]})" if code in _HINTS else message, code)

@@ -33,12 +33,14 @@ class Unreachable(Failure):
     """There is no server, or it is not known whether it did what it was asked.
 
     With ``may_be_done`` the request left this process and no answer came back.
+    ``retry_after`` is in seconds, 0 where nobody named any.
     """
 
     status = UNREACHABLE
 
-    def __init__(self, message: str, *, may_be_done: bool = False) -> None:
+    def __init__(self, message: str, *, may_be_done: bool = False, retry_after: int = 0) -> None:
         self.may_be_done = may_be_done
+        self.retry_after = retry_after
         super().__init__(message)
 
 

@@ -1,7 +1,7 @@
 """The wait loop of a participant: ask, print, move the cursor, ask again.
 
 The cursor moves when what was delivered has left this process, so a crash shows a delivery
-again and never loses one.
+again and never loses one. ``spec/wait.md`` has the rule of what ends it, and what is waited out.
 """
 
 from collections.abc import Callable
@@ -9,8 +9,9 @@ from typing import Any, Final, NamedTuple
 
 from agentgather.cli.answers import Document
 from agentgather.cli.context import Context
-from agentgather.cli.failures import REFUSED, Refused, TryLater, Unreachable
+from agentgather.cli.failures import REFUSED, UNREACHABLE, Refused, TryLater, Unreachable
 from agentgather.storage.seats import read_seat
+from agentgather.wire.limits import UNPUBLISHED_SECONDS
 from agentgather.wire.records import CurrentRoom
 
 FIRST_PAUSE_SECONDS: Final = 0.5
@@ -29,7 +30,7 @@ class End(NamedTuple):
 
 
 _NEW_INVITE: Final = "ask the host for a new invite, then `agentgather room join`"
-# Every other refusal may be of a proxy, or of a broker that waits for its host to come back.
+# Every other refusal may be of a proxy, or of a broker whose host comes back.
 ENDS: Final = {
     end.code: end
     for end in (
@@ -38,8 +39,15 @@ ENDS: Final = {
         End("unauthorized", f"the token is not one; {_NEW_INVITE}", REFUSED),
         End("invite_expired", f"the invite expired before it was used; {_NEW_INVITE}", REFUSED),
         End("participant_mismatch", f"the token is another seat's; {_NEW_INVITE}", REFUSED),
+        End(
+            "route_closed",
+            "the room was taken from this URL; ask the host where it is",
+            UNREACHABLE,
+        ),
     )
 }
+UNPUBLISHED: Final = frozenset({"route_expired", "route_not_found"})
+"""A broker without the room. Its host may be back any moment, so they end it after an hour."""
 
 
 class WaitLoop:
@@ -53,6 +61,7 @@ class WaitLoop:
             since = context.home.read_cursor(self._seat.roomId, self._seat.alias)
         self._since = since
         self._failures = 0
+        self._unpublished_at: float | None = None
 
     def run(self, show: Callable[[list[dict[str, Any]]], None], max_turns: int | None) -> End:
         """Wait until there is an end. ``show`` prints one delivery, and flushes it.
@@ -68,21 +77,24 @@ class WaitLoop:
                 # The host was away: find out at once whether it is back.
                 answer = self.ask(hold_seconds=0 if self._failures else None)
             except (Unreachable, TryLater, Refused) as error:
-                if isinstance(error, Refused) and error.code in ENDS:
-                    return ENDS[error.code]
+                end = self._end_of(error)
+                if end is not None:
+                    return end
                 self._wait_out(error)
                 continue
             was_away = self._failures > 0
             if was_away:
                 self._context.say("back")
                 self._failures = 0
+                self._unpublished_at = None
             if answer["messages"]:
                 show(answer["messages"])
                 turns += 1
             moved = self.move_to(answer["next_since_id"])
-            if not answer["keep_waiting"] and answer["next_cmd"] is None:
-                if answer.get("participant_status") == "removed":
-                    return ENDS["participant_removed"]
+            if answer.get("participant_status") == "removed":
+                return ENDS["participant_removed"]
+            # A room of 0.1.0 to 0.2.5 gives no command after a delivery either.
+            if answer["next_cmd"] is None and answer["room_status"] == "closed":
                 return End("room_closed", "the room is closed", 0)
             if turns == max_turns:
                 return End("max_turns", f"{turns} deliveries were printed", 0)
@@ -127,6 +139,18 @@ class WaitLoop:
             self._seat = seat
         return self._seat
 
+    def _end_of(self, error: Unreachable | TryLater | Refused) -> End | None:
+        if not isinstance(error, Refused):
+            return None
+        if error.code in UNPUBLISHED:
+            now = self._context.monotonic()
+            if self._unpublished_at is None:
+                self._unpublished_at = now
+            if now - self._unpublished_at >= UNPUBLISHED_SECONDS:
+                text = "the room is not public any more; ask the host to publish it again"
+                return End(error.code, text, UNREACHABLE)
+        return ENDS.get(error.code)
+
     def _wait_out(self, error: Unreachable | TryLater | Refused) -> None:
         if not self._failures:
             self._context.say(f"host away, retrying: {error}")
@@ -134,5 +158,5 @@ class WaitLoop:
         self._failures = min(self._failures + 1, 10)
         # Half to all of it, so that a room's agents do not come back in one moment.
         jitter = 0.5 + self._context.entropy(1)[0] / 512
-        asked = error.retry_after if isinstance(error, TryLater) else 0
+        asked = 0 if isinstance(error, Refused) else error.retry_after
         self._context.sleep(max(pause * jitter, asked))

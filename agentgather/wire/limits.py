@@ -80,6 +80,9 @@ HOLD_SECONDS: Final = 25
 """The longest a wait is held, and the default: below every common proxy's 30 s."""
 HEARTBEAT_SECONDS: Final = 15
 """Between two heartbeats of an event stream."""
+UNPUBLISHED_SECONDS: Final = 3600
+"""How long a client goes on asking where a broker says that nothing is published: time for a
+host who slept, or whose hours at the broker were over, to make the room public again."""
 MAX_WAITS_PER_PARTICIPANT: Final = 4
 """Held waits and event streams of one participant: two tabs and two agents' loops."""
 MAX_WAITS: Final = 12_000
@@ -119,6 +122,9 @@ PREVIEWS_PER_WINDOW: Final = 60
 """Previews of one participant: one for each pause in typing."""
 BAD_TOKENS_PER_WINDOW: Final = 30
 """Unknown tokens from one address; a good token from there is never refused."""
+BAD_TUNNEL_TOKENS_PER_WINDOW: Final = 600
+"""Those that come through a tunnel, which names no addresses: ``ROUTE_REQUESTS_PER_WINDOW`` of
+a broker. It lets strangers have half of them, so nobody is refused for another's."""
 MAX_RATE_KEYS: Final = 10_000
 """Keys that one limiter remembers; the longest unused goes first."""
 
@@ -167,7 +173,8 @@ MAX_WINDOW_BYTES: Final = 1024 * 1024
 MAX_ROUTE_BUFFER_BYTES: Final = 6 * 1024 * 1024
 """What a broker buffers of one route's answers at most: all credit that it has given."""
 MAX_ROUTE_BODY_BYTES: Final = 2 * 1024 * 1024
-"""What it buffers of one route's request bodies; with the answers that is 8 MiB."""
+"""What it buffers of one route's request bodies; with the answers that is 8 MiB. Strangers'
+bodies have half of it."""
 MAX_QUEUED_BYTES: Final = 256 * 1024
 """Frames that wait for the link's writer; whoever has more to send waits."""
 MAX_UNREAD_ANSWERS: Final = 2_048
@@ -179,8 +186,18 @@ PONG_SECONDS: Final = 20
 """From a ping to its pong, at most: a dead peer is known within 30 s."""
 REGISTER_SECONDS: Final = 10
 """From the handshake to the registration's answer."""
-MAX_CONTROL_FRAMES_PER_SECOND: Final = 2_000
-"""Frames that carry no body. What is more than that, for ten seconds on end, is a flood."""
+MAX_CONTROL_FRAMES_PER_SECOND: Final = 200
+"""Frames, of a link or of its WebSocket, that carry no body and answer nothing. A sound peer
+has a ping and a pong in ten seconds; 200 a second cost a broker one hundredth of a core."""
+MAX_CONTROL_BURST: Final = 2_000
+"""Such frames of a link at once. The most that a sound peer has reason for is 512: 256 answers
+that came late, each with a head and an end."""
+SMALL_BYTES: Final = 1024
+"""Less than this in a fragment, or in a piece of a body that comes late, is as good as nothing:
+it costs what a frame costs. More than that is bounded by its bytes."""
+FAULT_PAUSE_SECONDS: Final = 30
+"""How long a host stays away after the broker ended its link for the host's fault. What it
+can cost in that time is one burst."""
 
 # --- Broker ---------------------------------------------------------------
 MAX_SLUG_CHARS: Final = 63
@@ -206,6 +223,19 @@ ROUTES_PER_CLIENT: Final = 5
 """Routes of one address at once."""
 REGISTRATIONS_PER_HOUR: Final = 20
 """Claims of a new slug, and failed ones, of one address. An owner who comes back is free."""
+NOTES_PER_REGISTRATION: Final = 3
+"""Lines of the access log, for each of them, about registrations of one address: the claim, a
+return, a refusal. What is refused or returns costs its client nothing, and a line costs disk."""
+RETURNS_PER_WINDOW: Final = 120
+"""Registrations of one route's owner, after its first: a network that breaks twice a second."""
+VAIN_HANDSHAKES_PER_WINDOW: Final = 20
+"""Handshakes of one address that came to nothing. Those that follow have to wait."""
+VAIN_WAIT_SECONDS: Final = 5
+"""How long they wait for the broker's answer; a host has 10 s of patience."""
+MAX_PENDING: Final = 1_024
+"""Hosts that have not registered yet: ten seconds of a hundred a second."""
+MAX_PENDING_PER_CLIENT: Final = 512
+"""Those of one address: it cannot shut out all others, and 500 that share one come at once."""
 REGISTRATION_WINDOW_SECONDS: Final = 3600
 """The sliding window of ``REGISTRATIONS_PER_HOUR``."""
 TRUST_SECONDS: Final = 3600

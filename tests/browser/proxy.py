@@ -53,9 +53,11 @@ class Proxy:
         """Take everything and pass nothing on: a sleeping laptop, a lost mobile network."""
         self._flows.clear()
 
-    def host_away(self, status: int = 503, code: str = "host_unavailable") -> None:
+    def host_away(
+        self, status: int = 503, code: str = "host_unavailable", *, retry_after: int | None = None
+    ) -> None:
         """Break every connection and answer each request as a broker without a host does."""
-        self._answer = _refusal(status, code)
+        self._answer = _refusal(status, code, retry_after)
         self._break_all()
 
     def buffer_events(self) -> None:
@@ -155,11 +157,12 @@ class Proxy:
                     continue
 
 
-def _refusal(status: int, code: str) -> bytes:
+def _refusal(status: int, code: str, retry_after: int | None = None) -> bytes:
     body = json.dumps({"ok": False, "error": code, "message": "Says the proxy."}).encode()
+    later = b"" if retry_after is None else b"Retry-After: %d\r\n" % retry_after
     return (
         b"HTTP/1.1 %d Refused\r\nContent-Type: application/json; charset=utf-8\r\n"
-        b"Content-Length: %d\r\nConnection: close\r\n\r\n%b" % (status, len(body), body)
+        b"Content-Length: %d\r\n%bConnection: close\r\n\r\n%b" % (status, len(body), later, body)
     )
 
 

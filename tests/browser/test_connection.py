@@ -28,6 +28,15 @@ def ids(visitor: Visitor) -> list[int]:
     )
 
 
+def follows(visitor: Visitor) -> list[str]:
+    """Note from now on each time that the page tries to follow the room."""
+    tries: list[str] = []
+    visitor.page.on(
+        "request", lambda request: tries.append(request.url) if "/events" in request.url else None
+    )
+    return tries
+
+
 def sees_all_in_order(room: Room, visitor: Visitor) -> None:
     """Everything that the log has is there, once, in its order."""
     last = room.post("host", "the last one")
@@ -84,6 +93,56 @@ def test_a_broker_that_says_the_host_is_away_is_believed_at_once(
     visitor.sees_state("away")
     far.post("host", "meanwhile")
     far.proxy.mend()
+    visitor.sees_state("live")
+    sees_all_in_order(far, visitor)
+
+
+def test_a_room_that_was_taken_from_its_url_is_not_asked_for_until_somebody_looks(
+    far: Room, visitors: Visitors
+) -> None:
+    visitor = come(far, visitors)
+    far.proxy.host_away(410, "route_closed")
+    visitor.sees_state("gone")
+    expect(visitor.page.locator("#notice")).to_contain_text("Ask the host where it is")
+    tries = follows(visitor)
+    visitor.page.wait_for_timeout(1500)
+    assert tries == []
+    far.proxy.mend()
+    visitor.page.evaluate("() => dispatchEvent(new Event('pageshow'))")
+    visitor.sees_state("live")
+    sees_all_in_order(far, visitor)
+
+
+def test_a_room_that_is_not_public_any_more_is_waited_for_an_hour(
+    far: Room, visitors: Visitors
+) -> None:
+    visitor = visitors.open(far.invite("ada", name="Ada").link, own_clock=True)
+    visitor.guards.allow_console(BROKEN)
+    visitor.enters()
+    far.proxy.host_away(410, "route_expired")
+    visitor.sees_state("away")
+    visitor.sleeps(3000)
+    visitor.sees_state("away")
+    visitor.sleeps(601)
+    visitor.sees_state("gone")
+    far.proxy.mend()
+    visitor.page.evaluate("() => dispatchEvent(new Event('online'))")
+    visitor.sees_state("live")
+    sees_all_in_order(far, visitor)
+
+
+def test_a_broker_that_says_when_to_ask_again_is_asked_then(far: Room, visitors: Visitors) -> None:
+    visitor = visitors.open(far.invite("ada", name="Ada").link, own_clock=True)
+    visitor.guards.allow_console(BROKEN)
+    visitor.enters()
+    with visitor.page.expect_response("**/events?*"):
+        far.proxy.host_away(429, "rate_limited", retry_after=50)
+    tries = follows(visitor)
+    visitor.sleeps(40)
+    visitor.page.wait_for_timeout(300)
+    assert tries == []
+    far.proxy.mend()
+    visitor.sleeps(20)
     visitor.sees_state("live")
     sees_all_in_order(far, visitor)
 

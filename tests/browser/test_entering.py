@@ -190,3 +190,18 @@ def test_a_host_that_is_starting_is_waited_for(room: Room, visitors: Visitors) -
     expect(visitor.page.locator("#ended")).to_contain_text("does not answer")
     visitor.context.unroute("**/status")
     visitor.enters()
+
+
+def test_a_room_that_was_taken_from_its_url_is_not_tried_again_by_itself(
+    room: Room, visitors: Visitors
+) -> None:
+    visitor = visitors.open(room.invite("ada", name="Ada").link).enters()
+    visitor.guards.allow_console("410")
+    taken = {"ok": False, "error": "route_closed", "message": "The host took the room from here."}
+    visitor.context.route("**/status", lambda route: route.fulfill(status=410, json=taken))
+    visitor.page.reload()
+    visitor.sees_screen("ended")
+    expect(visitor.page.locator("#ended")).to_contain_text("Ask the host where it is")
+    visitor.context.unroute("**/status")
+    visitor.page.get_by_role("button", name="Come back").click()
+    visitor.enters()

@@ -67,7 +67,7 @@ class Terminal:
             self.environ,
             entropy=self._entropy,
             wall_ms=lambda: NOW_MS,
-            monotonic=lambda: 0.0,
+            monotonic=lambda: sum(self.slept),
             sleep=self.slept.append,
             insecure=self.insecure,
             connect=self._connect,

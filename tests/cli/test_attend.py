@@ -54,6 +54,18 @@ def test_a_closed_room_is_read_to_its_end(terminal: Terminal) -> None:
     ]
 
 
+def test_a_delivery_of_an_older_room_is_not_its_end(terminal: Terminal) -> None:
+    # It answers news with `keep_waiting` false and no `next_cmd`, closed or not.
+    news = waited(message(1, "a"), since=0, keep_waiting=False, next_cmd=None)
+    terminal.room = FakeRoom([news, waited(message(2, "b"), since=1, next_cmd=None), CLOSED])
+    assert terminal.run("attend").out.splitlines() == [
+        f"1 {TIME} rev: a",
+        f"2 {TIME} rev: b",
+        "ended: the room is closed",
+    ]
+    assert asked_since(terminal.room) == ["0", "1", "2"]
+
+
 def test_json_is_messages_and_then_the_end(terminal: Terminal) -> None:
     terminal.room = FakeRoom([waited(message(1, "a"), since=0), CLOSED])
     result = terminal.run("attend", "--json", "--for-me", "--since=0")
@@ -88,6 +100,7 @@ def test_a_turn_is_a_delivery(terminal: Terminal) -> None:
         (refused(403, "forbidden"), "forbidden"),
         (refused(401, "unauthorized"), "unauthorized"),
         (refused(410, "invite_expired"), "invite_expired"),
+        (refused(403, "participant_mismatch"), "participant_mismatch"),
     ],
 )
 def test_a_seat_that_is_gone_ends_it(terminal: Terminal, answer: Reply, code: str) -> None:
@@ -95,6 +108,33 @@ def test_a_seat_that_is_gone_ends_it(terminal: Terminal, answer: Reply, code: st
     result = terminal.run("attend", "--json")
     assert result.status == 1
     assert result.documents == [{"ended": code}]
+
+
+def test_a_room_that_was_taken_from_its_url_ends_it(terminal: Terminal) -> None:
+    terminal.room = FakeRoom([waited(message(1, "a"), since=0), refused(410, "route_closed")])
+    result = terminal.run("attend")
+    assert result.status == 69
+    assert result.out.splitlines()[-1] == (
+        "ended: the room was taken from this URL; ask the host where it is"
+    )
+
+
+@pytest.mark.parametrize("code", ["route_expired", "route_not_found"])
+def test_a_room_that_is_not_public_is_waited_for_an_hour(terminal: Terminal, code: str) -> None:
+    over, away = refused(410, code), refused(504, "host_unavailable")
+    # Each try moves the clock by the pause before it.
+    terminal.room = FakeRoom([over, away, *[over] * 400])
+    result = terminal.run("attend", "--json")
+    assert result.status == 69
+    assert result.documents == [{"ended": code}]
+    assert 3600 <= sum(terminal.slept) < 3600 + 30
+
+
+def test_the_hour_begins_anew_once_the_room_has_answered(terminal: Terminal) -> None:
+    half = [refused(410, "route_expired")] * 200
+    terminal.room = FakeRoom([*half, waited(since=0), *half, CLOSED])
+    assert terminal.run("attend").status == 0
+    assert sum(terminal.slept) > 3600
 
 
 def test_everything_else_is_waited_out_and_said_once(terminal: Terminal) -> None:
@@ -144,11 +184,13 @@ def test_retry_after_is_honoured(terminal: Terminal) -> None:
         [
             refused(429, "wait_limit", retry_after=17),
             refused(503, "overloaded", retry_after=3),
+            refused(504, "host_unavailable", retry_after=5),
+            ok({})._replace(status=502, body=b"<html>", retry_after=9),
             CLOSED,
         ]
     )
     assert terminal.run("attend").status == 0
-    assert terminal.slept == [17, 3]
+    assert terminal.slept == [17, 3, 5, 9]
 
 
 def test_empty_answers_that_are_not_held_do_not_spin(terminal: Terminal) -> None:

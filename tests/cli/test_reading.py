@@ -74,6 +74,35 @@ def test_a_long_limit_is_asked_for_in_pages(terminal: Terminal) -> None:
     assert terminal.room.asked[1].target == "/messages?before_id=501&limit=101"
 
 
+OLDER = {"messages": [message(n, "x") for n in range(4, 9)], "next_since_id": 8}
+"""What a room of 0.1.0 to 0.2.5 answers, whatever the ``limit`` and the ``before_id``."""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        ([], [4, 5, 6, 7, 8]),
+        (["--since", "3", "--limit", "2"], [4, 5]),
+        (["--since", "3", "--limit", "9"], [4, 5, 6, 7, 8]),
+        (["--limit", "2"], [7, 8]),
+        (["--limit", "9"], [4, 5, 6, 7, 8]),
+    ],
+)
+def test_an_older_room_gives_all_that_it_has_and_that_is_cut(
+    terminal: Terminal, arguments: list[str], shown: list[int]
+) -> None:
+    terminal.room = FakeRoom([ok(OLDER)])
+    result = terminal.run("messages", "--json", *arguments)
+    assert [one["id"] for one in result.documents] == shown
+    assert len(terminal.room.asked) == 1
+
+
+def test_an_older_room_is_read_to_its_end(terminal: Terminal) -> None:
+    terminal.room = FakeRoom([ok(OLDER)])
+    assert len(terminal.run("read").out.splitlines()) == 5
+    assert terminal.home.read_cursor("demo", "host") == 8
+
+
 @pytest.mark.parametrize("since", ["-1", "x", "1e3", "9" * 16])
 def test_a_cursor_is_a_number(terminal: Terminal, since: str) -> None:
     assert terminal.run("messages", f"--since={since}").status == 2

@@ -38,13 +38,15 @@ def watch(context: Context, since: int | None, for_me: bool) -> None:
     short_help="stay in the room until it closes",
     help="""Stay in the room and print what is said, until the room closes, your seat ends, or
 --max-turns deliveries were printed. A host that is away, a lost connection and a sleeping
-laptop are waited out. What was printed is remembered as read.
+laptop are waited out; a room that is not public any more at its URL for an hour. What was
+printed is remembered as read.
 
 The last line says why it ended: `ended: REASON`, with --json `{"ended": CODE}`, where CODE is
-room_closed, max_turns, participant_removed, forbidden, unauthorized, invite_expired, SIGINT,
-SIGTERM or SIGHUP. With --json each line before it is one message. Exit status: 0 where the
-room closed or the turns are over, 1 where the seat or its token ended, 128 and the signal's
-number after a signal.
+room_closed, max_turns, participant_removed, participant_mismatch, forbidden, unauthorized,
+invite_expired, route_closed, route_expired, route_not_found, SIGINT, SIGTERM or SIGHUP. With
+--json each line before it is one message. Exit status: 0 where the room closed or the turns
+are over, 1 where the seat or its token ended, 69 where the room is not public any more, 128
+and the signal's number after a signal.
 
 \b
   agentgather attend                 stay until the room closes

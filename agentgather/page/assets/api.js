@@ -13,19 +13,36 @@ export class Refused extends Error {
 }
 
 // Nobody answered, or somebody who is not the room. The same request may work later.
-// `away` is true where a broker says that the host is not there.
+// `away` is true where a broker says that the host is not there; `code` and `retryAfter` are
+// what was said, if anything was.
 export class Unreachable extends Error {
-  constructor(message, { away = false, cause } = {}) {
+  constructor(message, { code = "", retryAfter = 0, cause } = {}) {
     super(message, { cause });
-    this.away = away;
+    Object.assign(this, { code, retryAfter, away: AWAY.has(code) });
   }
 }
 
 // After these the token is of no use any more.
-export const OVER = new Set(["unauthorized", "forbidden", "participant_removed", "invite_expired"]);
+export const OVER = new Set([
+  "unauthorized",
+  "forbidden",
+  "participant_mismatch",
+  "participant_removed",
+  "invite_expired",
+]);
+// The host, or the broker's operator, took the room from its URL.
+export const TAKEN = "route_closed";
+// A broker has no such room; its host may make it public again.
+export const UNPUBLISHED = new Set(["route_expired", "route_not_found"]);
 // A broker answers these when the host is not there.
-const AWAY = new Set(["host_unavailable", "route_not_found", "route_expired"]);
-const NOT_NOW = new Set(["shutting_down", "bad_host_response", "internal_error", ...AWAY]);
+const AWAY = new Set(["host_unavailable", TAKEN, ...UNPUBLISHED]);
+const NOT_NOW = new Set([
+  "shutting_down",
+  "bad_host_response",
+  "response_too_large",
+  "internal_error",
+  ...AWAY,
+]);
 
 // Gives the response of a request that the room accepted.
 export async function request(path, { body, signal, as = token(), patience = ANSWER_MS } = {}) {
@@ -55,12 +72,12 @@ export async function request(path, { body, signal, as = token(), patience = ANS
 async function refusalOf(response) {
   const answer = (await response.json().catch(() => null)) ?? {};
   const [code, said] = [answer.error, answer.message].map((one) => (typeof one === "string" ? one : ""));
+  const retryAfter = Number(response.headers.get("Retry-After")) || 0;
   if (!code || NOT_NOW.has(code)) {
     const message = said || `The room does not answer (${response.status}).`;
-    return new Unreachable(message, { away: AWAY.has(code) });
+    return new Unreachable(message, { code, retryAfter });
   }
-  const wait = Number(response.headers.get("Retry-After")) || 0;
-  return new Refused(response.status, code, said || code, wait);
+  return new Refused(response.status, code, said || code, retryAfter);
 }
 
 // Gives the answer's JSON.

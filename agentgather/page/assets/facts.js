@@ -19,6 +19,7 @@ export class Facts extends EventTarget {
     this.readAt = 0;
     this.due = null;
     this.ended = false;
+    this.isHeard = false; // somebody answers: else asking is left to live.js, which takes its time
   }
 
   // The seat has ended: nothing more is asked for.
@@ -116,7 +117,7 @@ export class Facts extends EventTarget {
     setInterval(() => {
       const age = this.people.size > 300 ? SELDOM_MS : OFTEN_MS;
       const due = Date.now() - this.readAt >= age;
-      if (due && !document.hidden && !this.isClosed) this.refresh().catch(() => {});
+      if (due && this.isHeard && !document.hidden && !this.isClosed) this.refresh().catch(() => {});
     }, 5_000);
   }
 }

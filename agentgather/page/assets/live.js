@@ -9,12 +9,12 @@
 
 import { call, OVER, Refused, request, Unreachable } from "./api.js";
 import { eventsIn } from "./event-stream.js";
+import { Patience } from "./patience.js";
 
 const FIRST_EVENT_MS = 4_000; // the server sends one at once; a proxy that buffers does not
 const HEARTBEAT_MS = 15_000;
 const SILENCE_MS = 35_000; // two heartbeats and a bit
 const AWAY_MS = 8_000; // a restart is over by then
-const LONGEST_PAUSE_MS = 10_000;
 const STREAM_AGAIN_MS = 120_000; // how long to poll before the stream is tried again
 const POLL_MS = 5_000; // between two looks when no wait may be held
 const HOLD_S = 20;
@@ -24,8 +24,8 @@ const now = () => Date.now(); // goes on while a laptop sleeps; performance.now(
 
 export class Live {
   // `deliver(messages)` takes messages past `cursor()`, `onState(state, detail)` is told
-  // of connecting, live, polling, reconnecting, away, closed and removed, `onStatus(event)` of
-  // the room's facts, and `onRewind()` reads a log anew that is shorter than it was.
+  // of connecting, live, polling, reconnecting, away, gone, closed and removed, `onStatus(event)`
+  // of the room's facts, and `onRewind()` reads a log anew that is shorter than it was.
   constructor({ cursor, deliver, onState, onStatus, onRewind }) {
     Object.assign(this, { cursor, deliver, onState, onStatus, onRewind });
     this.heardAt = now();
@@ -75,13 +75,13 @@ export class Live {
   }
 
   async #follow() {
+    const patience = new Patience();
     let polling = "";
-    let pause = 0;
     let isAway = false;
     while (!this.stopped) {
       this.attempt = new AbortController();
       this.heardAt = now();
-      let away = false;
+      let failure = {};
       try {
         const end = await (polling ? this.#poll(polling) : this.#stream());
         if (end.state) return this.onState(end.state, end.detail);
@@ -97,25 +97,31 @@ export class Live {
           continue;
         }
         polling = "";
-        away = error.away === true;
+        failure = error;
       } finally {
         this.attempt.abort();
       }
       if (this.stopped) return;
       if (this.heard) {
-        pause = 0;
+        patience.renew();
         isAway = false;
       }
       this.heard = false;
-      isAway ||= away;
+      const pause = patience.after(failure);
+      if (pause === null) {
+        clearTimeout(this.awayTimer);
+        this.onState("gone", failure.code);
+        await this.#sleep(null);
+        continue;
+      }
+      isAway ||= failure.away === true;
       this.onState(isAway ? "away" : "reconnecting");
       // By the clock, not by the next attempt, which may be long in coming or hang.
       this.awayTimer ??= setTimeout(() => {
         isAway = true;
         this.onState("away");
       }, AWAY_MS);
-      pause = Math.min(pause ? pause * 2 : 400, LONGEST_PAUSE_MS);
-      await this.#sleep(pause * (0.5 + Math.random() / 2));
+      await this.#sleep(pause);
     }
   }
 
@@ -218,9 +224,10 @@ export class Live {
     }
   }
 
+  // Without a time: until there is a reason to look.
   #sleep(ms) {
     return new Promise((done) => {
-      const timer = setTimeout(done, ms);
+      const timer = ms === null ? null : setTimeout(done, ms);
       this.wakeUp = () => {
         clearTimeout(timer);
         done();

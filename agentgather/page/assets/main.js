@@ -11,6 +11,7 @@ import { Live } from "./live.js";
 import { messagesIn } from "./message.js";
 import { Notifier } from "./notify.js";
 import { Outbox } from "./outbox.js";
+import { Patience } from "./patience.js";
 import { Roster } from "./roster.js";
 import { forgetToken, setSeat, takeToken, token } from "./session.js";
 import { showState } from "./state.js";
@@ -84,6 +85,7 @@ function mayWrite() {
 
 function onState(state, detail) {
   const notice = showState(state, detail);
+  facts.isHeard = state === "live" || state === "polling";
   if (state === "closed") facts.refresh().catch(() => {});
   if (state === "removed") {
     facts.end();
@@ -104,6 +106,7 @@ async function read() {
 }
 
 async function enter() {
+  const patience = new Patience();
   for (let why = ""; ; ) {
     if (!token()) await askForLink(why);
     try {
@@ -121,7 +124,7 @@ async function enter() {
         why = explain(error);
         continue;
       }
-      await retryLater(error);
+      await retryLater(error, patience.after(error));
     }
   }
 }
@@ -134,9 +137,13 @@ const painted = () =>
   });
 
 // The host's server may be starting: the link is good, so it is tried again.
-function retryLater(error) {
-  showEnd("The room does not answer", `${reveal(explain(error))} It is tried again every few seconds.`);
-  return new Promise((done) => setTimeout(done, 2_000));
+function retryLater(error, pause) {
+  if (pause === null) {
+    showEnd("The room is not public here", "Ask the host where it is.", () => location.reload());
+    return new Promise(() => {});
+  }
+  showEnd("The room does not answer", `${reveal(explain(error))} It is tried again by itself.`);
+  return new Promise((done) => setTimeout(done, pause));
 }
 
 async function visit() {

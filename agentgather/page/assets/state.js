@@ -9,12 +9,15 @@ const STATES = {
   polling: "live, by polling",
   reconnecting: "reconnecting…",
   away: "host away",
+  gone: "not public",
   closed: "closed",
   removed: "removed",
 };
 const NOTICES = {
   __proto__: null,
   away: "The host's server does not answer. It is tried again every few seconds; what you write is kept.",
+  gone: "The room is not public here any more. Ask the host; this page looks again when you come back to it.",
+  route_closed: "The room was taken from this address. Ask the host where it is; nothing that you see is lost.",
   closed: "The room is closed. You can read it; nobody can write any more.",
   polling: "Messages come a little later: something between you and the room holds back the stream.",
   tabs: "Messages come a little later: your seat is open in too many windows.",
