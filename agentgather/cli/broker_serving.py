@@ -1,11 +1,13 @@
 """Serve a broker from the command line: one process, until a signal.
 
 The first SIGINT, SIGTERM or SIGHUP stops it in order: held waits get their answer, hosts
-are told when to come back. A second one ends the process at once.
+are told when to come back. A second one ends the process at once. What a watchdog ends says
+first, on standard error, where it was.
 """
 
+import faulthandler
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from io import FileIO
@@ -21,6 +23,7 @@ from agentgather.cli.broker_state import opened_state
 from agentgather.cli.context import Context
 from agentgather.cli.failures import Misused
 from agentgather.cli.listening import base_url_of, is_loopback, is_loopback_url, listen
+from agentgather.cli.service_manager import ServiceManager
 from agentgather.cli.signals import heeded, signals_deferred
 from agentgather.cli.stopping import say_faults, stop_on_signal
 from agentgather.edge.clients import parse_networks
@@ -67,6 +70,7 @@ def serve_broker_here(context: Context, serving: BrokerServing) -> None:
     except ValueError as error:
         raise Misused(f"--trusted-proxy: {error}") from None
     say_faults()
+    faulthandler.enable()
     sockets: list[socket.socket] = []
     metrics_sockets: list[socket.socket] = []
     with opened_state(context, serving.state_dir, serving=True) as state:
@@ -94,6 +98,7 @@ def serve_broker_here(context: Context, serving: BrokerServing) -> None:
                     metrics_sockets,
                     state,
                     lambda: _say_where(context, settings),
+                    context.environ,
                     came,
                 )
         finally:
@@ -107,11 +112,12 @@ async def _serve(
     metrics_sockets: list[socket.socket],
     state: State,
     ready: Callable[[], None],
+    environ: Mapping[str, str],
     came: list[int],
 ) -> None:
     stop = trio.Event()
     log = FileIO(1, "wb", closefd=False)
-    with trio.open_signal_receiver(*heeded()) as signals:
+    with trio.open_signal_receiver(*heeded()) as signals, ServiceManager(environ) as manager:
         if came:
             return
         async with trio.open_nursery() as receiving:
@@ -121,6 +127,10 @@ async def _serve(
                     partial(serve_broker, settings, sockets, metrics_sockets, state, log, stop=stop)
                 )
                 ready()
+                await manager.tell("READY=1")
+                receiving.start_soon(manager.feed_watchdog)
+                await stop.wait()
+                await manager.tell("STOPPING=1")
             receiving.cancel_scope.cancel()
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 import click
 
 from agentgather import __version__
+from agentgather.cli.completing import VARIABLE, answer_shell
 from agentgather.cli.context import Context
 from agentgather.cli.failures import (
     OUTPUT_CLOSED,
@@ -21,6 +22,7 @@ from agentgather.cli.failures import (
     Misused,
     OutputClosed,
 )
+from agentgather.cli.help_text import HELP
 from agentgather.cli.lazy_group import CONTEXT_SETTINGS, LazyGroup, Table
 from agentgather.cli.signals import EndedBySignal, raise_on_signals
 from agentgather.storage.files import UnsafeFile
@@ -28,31 +30,6 @@ from agentgather.storage.journal import StorageBusy, StorageFailed, StorageFull
 from agentgather.storage.lock import RoomLocked
 from agentgather.storage.stored_room import DamagedRoom, NewerSchema
 
-HELP: Final = """A room where AI agents and people work together, owned by its host.
-
-\b
-Host a room:
-  agentgather up review --brief "Goal: review the parser change."
-  agentgather room invite rev --kind agent
-  agentgather room close
-  agentgather export --output review.md
-
-\b
-Take part:
-  agentgather room join review --alias ada --token-file token --url URL
-  agentgather attend
-  agentgather send rev "please look at parser.py"
-  git diff | agentgather send rev -
-
-\b
-Exit status:
-  0 done and acknowledged    69 server not reachable, or outcome unknown
-  1 refused                  75 try again later
-  2 wrong usage              130, 143 ended by a signal
-
-The home is ~/.agentgather, or AGENTGATHER_HOME. What is said in a room is advice and data. It
-has no authority over you or your agents.
-"""
 _HERE: Final = "agentgather.cli.commands"
 COMMANDS: Final[Table] = {
     "up": (f"{_HERE}.up:up", "make a room if there is none, and serve it"),
@@ -69,6 +46,7 @@ COMMANDS: Final[Table] = {
     "broker": (f"{_HERE}.broker:broker", "run a public relay for rooms"),
     "doctor": (f"{_HERE}.doctor:doctor", "check the home, the room and its server"),
     "instructions": (f"{_HERE}.instructions:instructions", "print an agent's operating card"),
+    "completion": (f"{_HERE}.completion:completion", "print a shell's completion script"),
 }
 
 
@@ -110,6 +88,9 @@ def run_command(arguments: list[str], context: Context) -> int:
 
     """
     try:
+        if VARIABLE in os.environ:
+            answer_shell(program, context)
+            return 0
         outcome: Any = program.main(
             arguments, prog_name="agentgather", standalone_mode=False, obj=context
         )

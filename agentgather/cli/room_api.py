@@ -12,6 +12,7 @@ import msgspec
 from agentgather.cli.answers import Document, document_of, failure_of, with_messages
 from agentgather.cli.failures import Unreachable
 from agentgather.cli.http_client import NoAnswer, NotSent, Reply
+from agentgather.cli.older_room import page_backward, page_forward
 from agentgather.cli.request import Request
 from agentgather.cli.transports import Transport
 from agentgather.wire.api import (
@@ -29,6 +30,7 @@ from agentgather.wire.api import (
     StatusAnswer,
     WaitAnswer,
 )
+from agentgather.wire.older import OlderMessages
 
 
 class RoomApi:
@@ -111,13 +113,13 @@ class RoomApi:
     def messages_after(self, since_id: int, limit: int | None = None) -> Document:
         """GET /messages forward, one page."""
         more = f"&limit={limit}" if limit is not None else ""
-        page = self._get(f"/messages?since_id={since_id}{more}", PageForward)
-        return with_messages(page, page["messages"])
+        page = self._page(f"since_id={since_id}{more}", PageForward)
+        return page if "has_more" in page else page_forward(page, limit)
 
     def messages_before(self, before_id: int, limit: int) -> Document:
         """GET /messages backward, one page, oldest first."""
-        page = self._get(f"/messages?before_id={before_id}&limit={limit}", PageBackward)
-        return with_messages(page, page["messages"])
+        page = self._page(f"before_id={before_id}&limit={limit}", PageBackward)
+        return page if "has_more_before" in page else page_backward(page, before_id, limit)
 
     def wait(
         self, since_id: int, *, for_me: bool = False, hold_seconds: int | None = None
@@ -130,6 +132,14 @@ class RoomApi:
         return with_messages(answer, answer["messages"])
 
     # --- Within ---------------------------------------------------------------------
+    def _page(self, query: str, form: Any) -> Document:
+        reply = self._checked(Request("GET", f"/messages?{query}", self._token))
+        try:
+            page = document_of(reply, form)
+        except Unreachable:
+            page = document_of(reply, OlderMessages)
+        return with_messages(page, page["messages"])
+
     def _get(self, target: str, form: Any) -> Document:
         return document_of(self._checked(Request("GET", target, self._token)), form)
 

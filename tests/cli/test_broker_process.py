@@ -4,9 +4,10 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -43,7 +44,10 @@ class Running:
 
 @contextmanager
 def broker(
-    state_dir: Path, *arguments: str, stdout: int | IO[str] = subprocess.PIPE
+    state_dir: Path,
+    *arguments: str,
+    stdout: int | IO[str] = subprocess.PIPE,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Running]:
     command = [sys.executable, "-W", "error", "-m", "agentgather", "broker", "serve"]
     with subprocess.Popen(
@@ -52,6 +56,7 @@ def broker(
         stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
+        env={**os.environ, **(environment or {})},
     ) as process:
         try:
             yield Running(process)
@@ -123,3 +128,25 @@ def test_a_reader_of_its_log_that_is_stuck_holds_up_nothing(tmp_path: Path) -> N
                 assert running.get("/healthz") == 200
             assert running.stop() == 0
     os.close(reader)
+
+
+def test_a_service_manager_hears_that_it_is_ready_lives_and_stops(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(STOP_SECONDS)
+        asked = {"NOTIFY_SOCKET": manager.getsockname(), "WATCHDOG_USEC": "200000"}
+        with broker(tmp_path / "state", environment=asked) as running:
+            heard = [manager.recv(100) for _ in range(4)]
+            assert heard == [b"READY=1", *[b"WATCHDOG=1"] * 3]
+            assert running.get("/healthz") == 200
+            running.process.send_signal(signal.SIGTERM)
+            while manager.recv(100) != b"STOPPING=1":
+                pass
+            assert running.process.wait(STOP_SECONDS) == 0
+
+
+def test_aborted_by_a_watchdog_it_says_where_it_was(tmp_path: Path) -> None:
+    with broker(tmp_path / "state") as running:
+        assert running.stop(signal.SIGABRT) == -signal.SIGABRT
+        assert running.process.stderr is not None
+        assert "broker_serving.py" in running.process.stderr.read()

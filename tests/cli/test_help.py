@@ -1,5 +1,7 @@
 """The help of every command: there, in both spellings, and printable on any terminal."""
 
+import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 
 from agentgather.cli.program import program
 from tests.cli.terminal import Terminal
+from tests.test_docs import fault_in
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -31,3 +34,19 @@ def test_help_is_there(
         assert shown.startswith(" ".join(["Usage: agentgather", *path]))
         # click writes it with the stream's own encoding, which may know nothing else.
         assert shown.isascii()
+
+
+@pytest.mark.parametrize("path", list(commands(program)), ids=" ".join)
+def test_what_help_names_exists(path: tuple[str, ...]) -> None:
+    command: click.Command = program
+    for name in path:
+        assert isinstance(command, click.Group)
+        found = command.get_command(click.Context(command), name)
+        assert found is not None
+        command = found
+    text = command.help or ""
+    named = re.findall(r"^  (?:[a-z ]+\| )?(agentgather .*?)(?:   .*)?$", text, re.MULTILINE)
+    named += re.findall(r"`(agentgather [^`]*)`", text)
+    for line in named:
+        if "COMMAND" not in line:
+            assert fault_in(shlex.split(line)) == "", line

@@ -61,6 +61,27 @@ def test_rooms_on_several_ports_do_not_mix(host: Terminal) -> None:
     assert texts(host.log("two")) == ["@host in two"]
 
 
+def test_a_room_that_is_named_is_served_and_not_selected(host: Terminal) -> None:
+    host.run("room", "start", "two")
+    served = host.serve("--room", "demo")
+    assert host.seat()["roomId"] == "two"
+    # Its own seat knows where it is served now.
+    host.run("room", "use", "demo")
+    assert host.seat()["baseUrl"] == served.url
+    host.run("send", "host", "in demo")
+    assert texts(host.json_lines("messages")) == ["@host in demo"]
+
+
+def test_a_room_that_is_named_needs_no_selected_one(host: Terminal) -> None:
+    (host.home / "current-room.json").unlink()
+    host.serve("--room", "demo").stop()
+    assert not (host.home / "current-room.json").exists()
+
+
+def test_a_room_that_is_named_has_to_be_hosted_here(host: Terminal) -> None:
+    assert "no seat in other" in host.fails(1, "room", "serve", "--port", "0", "--room", "other")
+
+
 def test_a_room_of_one_port_gives_way_to_another(host: Terminal) -> None:
     """A person who works on one port: the second room is changed though the first is served."""
     served = host.serve()

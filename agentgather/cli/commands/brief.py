@@ -2,6 +2,7 @@
 
 import click
 
+from agentgather.cli.candidates import files
 from agentgather.cli.context import Context
 from agentgather.cli.failures import Misused
 from agentgather.cli.inputs import optional_text
@@ -37,11 +38,18 @@ def view(context: Context) -> None:
 @brief.command(
     name="set",
     short_help="replace the brief",
-    help="Replace the brief with WORDS, --body, --body-file, or standard input where it is `-`.",
+    help="""Replace the brief with WORDS, --body, --body-file, or standard input where it is `-`.
+The room is told of the new version.
+
+\b
+  agentgather room brief set --body-file brief.md
+""",
 )
 @click.argument("words", nargs=-1)
 @click.option("--body", metavar="TEXT", help="the new brief")
-@click.option("--body-file", metavar="FILE", help="a file that has the new brief")
+@click.option(
+    "--body-file", metavar="FILE", shell_complete=files, help="a file that has the new brief"
+)
 @json_option
 @click.pass_obj
 def set_(context: Context, words: tuple[str, ...], body: str | None, body_file: str | None) -> None:

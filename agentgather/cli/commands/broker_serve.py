@@ -43,7 +43,13 @@ One JSON line for each request goes to standard output, with no address, token, 
 it. What is kept on disk is whose a name is, as hashes, in the state directory.
 """,
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="the address to listen on")
+@click.option(
+    "--host",
+    metavar="ADDRESS",
+    default="127.0.0.1",
+    show_default=True,
+    help="the address to listen on",
+)
 @click.option(
     "--port",
     type=PORT,

@@ -7,14 +7,14 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import click
 
 from agentgather.cli.context import Context
-from agentgather.cli.failures import REFUSED, Failure
+from agentgather.cli.failures import Failure
+from agentgather.cli.findings import Finding, report
 from agentgather.cli.options import json_option
-from agentgather.cli.render import one_line
 from agentgather.domain.text import parse_time
 from agentgather.storage.journal import read_journal
 from agentgather.storage.lock import read_holder
@@ -29,36 +29,33 @@ EARLIEST_CLOCK_MS: Final = 1_767_225_600_000
 CLOCK_SLACK_MS: Final = 5 * 60 * 1000
 """A clock that is corrected by less is nothing to speak of."""
 
-_STYLE: Final = {"ok": "green", "warn": "yellow", "FAIL": "red"}
-
-
-class Finding(NamedTuple):
-    """One line of the report. ``result`` is ``ok``, ``warn`` or ``FAIL``."""
-
-    result: str
-    name: str
-    detail: str
-
 
 @click.command(
     short_help="check the home, the room and its server",
-    help="Check the home, the selected room's files, lock and log, its server, the disk and the "
-    "clock. Exit status 1 if anything fails. It shows no secret and is no sign of life.",
+    help="""Check the home, the selected room's files, lock and log, its server, the disk and the
+clock. Exit status 1 if anything fails. It shows no secret and is no sign of life.
+
+With --verify it checks the program itself instead: whether its files are those that were built
+or installed. Files that are changed, missing or additional are named, with exit status 1. Who can
+change the program can change the list of its files too: whether a download is genuine, only its
+SHA256SUMS and their signature say.
+
+\b
+  agentgather doctor
+  agentgather doctor --verify
+""",
 )
+@click.option("--verify", is_flag=True, help="check the program's own files instead")
 @json_option
 @click.pass_obj
-def doctor(context: Context) -> int:
-    """Check everything."""
-    findings = list(_check_all(context))
-    failed = any(finding.result == "FAIL" for finding in findings)
-    if context.as_json:
-        context.emit({"ok": not failed, "checks": [f._asdict() for f in findings]}, "")
-    else:
-        for result, name, detail in findings:
-            mark = context.styled(result.ljust(4), _STYLE[result])
-            context.write(f"{mark} {name}: {one_line(detail)}")
-        context.flush()
-    return REFUSED if failed else 0
+def doctor(context: Context, verify: bool) -> int:
+    """Check everything, or the program."""
+    if not verify:
+        return report(context, _check_all(context))
+    # Here, because nothing else needs hashes and the list of what is installed.
+    from agentgather.cli.verify import check_program
+
+    return report(context, _guarded("program", check_program))
 
 
 def _check_all(context: Context) -> Iterator[Finding]:

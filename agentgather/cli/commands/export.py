@@ -7,6 +7,7 @@ import click
 import msgspec
 
 from agentgather.cli.answers import Document
+from agentgather.cli.candidates import files
 from agentgather.cli.commands.messages import pages_after
 from agentgather.cli.context import Context
 from agentgather.cli.failures import Refused
@@ -21,12 +22,26 @@ from agentgather.wire.records import encode_plain
 
 @click.command(
     short_help="write the whole room to a file",
-    help="Write brief, roster and messages to --output, which only you can read. It works on a "
-    "hosted room, served or not, and on a room in which you have a seat. With --output - it "
-    "goes to standard output.",
+    help="""Write brief, roster and messages to --output, which only you can read. It works on a
+hosted room, served or not, and on a room in which you have a seat. With --output - it goes to
+standard output.
+
+\b
+  agentgather export --output review.md
+  agentgather export --output review.json --force
+  agentgather export --output - --format json | jq .messages
+""",
 )
-@click.option("--output", required=True, metavar="FILE", help="`-` is standard output")
-@click.option("--format", "form", type=click.Choice(("md", "json")), help="[default: by FILE]")
+@click.option(
+    "--output",
+    required=True,
+    metavar="FILE",
+    shell_complete=files,
+    help="where to; `-` is standard output",
+)
+@click.option(
+    "--format", "form", type=click.Choice(("md", "json")), help="the form  [default: as FILE ends]"
+)
 @click.option("--force", is_flag=True, help="replace FILE if it exists")
 @json_option
 @click.pass_obj

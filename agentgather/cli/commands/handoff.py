@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from agentgather.cli.candidates import files, participants
 from agentgather.cli.commands.send import key_option, note_absent, post
 from agentgather.cli.context import Context
 from agentgather.cli.inputs import message_text, read_text_file, without_last_line_end
@@ -13,11 +14,22 @@ from agentgather.wire.limits import MAX_SUMMARY_UNITS
 
 @click.command(
     short_help="hand work over to somebody, with a summary",
-    help="Hand work over to ALIAS. --summary is a text, the name of a file that has it, or `-` "
-    "for standard input; at most 12,000 characters.",
+    help="""Hand work over to ALIAS. --summary is a text, the name of a file that has it, or `-` for
+standard input; at most 12,000 characters.
+
+\b
+  agentgather handoff dev --summary "the parser is done; the tests are yours"
+  agentgather handoff dev --summary summary.md
+""",
 )
-@click.argument("alias", type=ALIAS)
-@click.option("--summary", required=True, metavar="TEXT|FILE", help="what the other must know")
+@click.argument("alias", type=ALIAS, shell_complete=participants)
+@click.option(
+    "--summary",
+    required=True,
+    metavar="TEXT|FILE",
+    shell_complete=files,
+    help="what the other must know",
+)
 @key_option
 @json_option
 @click.pass_obj

@@ -23,7 +23,13 @@ Attend Card, for a person a link. Each has the seat's token in it, shown this on
 """,
 )
 @click.argument("alias", type=ALIAS)
-@click.option("--kind", type=click.Choice(KINDS), default="agent", show_default=True)
+@click.option(
+    "--kind",
+    type=click.Choice(KINDS),
+    default="agent",
+    show_default=True,
+    help="agent: gets a command; human: gets a link",
+)
 @click.option("--single-use", is_flag=True, help="the card's link ends with its first use")
 @click.option("--expires", type=DURATION, metavar="2h", help="how long it may lie unused")
 @click.option("--observer", is_flag=True, help="may read and wait, and post nothing")

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 import click
 import msgspec
 
+from agentgather.cli.candidates import participants
 from agentgather.cli.context import Context
 from agentgather.cli.failures import Refused
 from agentgather.cli.options import ALIAS, json_option
@@ -15,10 +16,15 @@ from agentgather.wire.records import CurrentRoom
 
 @click.command(
     short_help="print an invited one's Attend Card",
-    help="Print the Attend Card of ALIAS, as long as nobody has used the seat. Afterwards only "
-    "--rotate can: it gives the seat a new token, and the old one ends.",
+    help="""Print the Attend Card of ALIAS, as long as nobody has used the seat. Afterwards only
+--rotate can: it gives the seat a new token, and the old one ends. The card has the token in it.
+
+\b
+  agentgather room invite-card rev
+  agentgather room invite-card rev --rotate
+""",
 )
-@click.argument("alias", type=ALIAS)
+@click.argument("alias", type=ALIAS, shell_complete=participants)
 @click.option("--rotate", is_flag=True, help="give the seat a new token first")
 @json_option
 @click.pass_obj

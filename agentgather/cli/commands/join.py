@@ -3,6 +3,7 @@
 import click
 
 from agentgather.cli.base_url import BaseUrl
+from agentgather.cli.candidates import files
 from agentgather.cli.context import DEFAULT_BASE_URL, Context
 from agentgather.cli.failures import Misused, Refused
 from agentgather.cli.inputs import read_stdin, read_text_file
@@ -27,8 +28,12 @@ or `--token -`, which reads standard input, keeps it to you.
 @click.argument("room", type=SLUG)
 @click.option("--alias", type=ALIAS, required=True, help="the alias that you were invited as")
 @click.option("--token", metavar="TOKEN", help="your token; `-` reads standard input")
-@click.option("--token-file", metavar="FILE", help="a file that has your token")
-@click.option("--url", default=DEFAULT_BASE_URL, show_default=True, help="where the room is")
+@click.option(
+    "--token-file", metavar="FILE", shell_complete=files, help="a file that has your token"
+)
+@click.option(
+    "--url", metavar="URL", default=DEFAULT_BASE_URL, show_default=True, help="where the room is"
+)
 @click.option("--insecure", is_flag=True, help="allow plain HTTP to another machine, from now on")
 @json_option
 @click.pass_obj

@@ -15,8 +15,13 @@ from agentgather.wire.limits import MAX_PAGE_MESSAGES
 
 @click.command(
     short_help="print messages",
-    help="Print messages as `ID TIME SENDER: TEXT`; each further line of a text has the same "
-    "beginning. All of them, or those after --since; with --limit alone, the last ones.",
+    help="""Print messages as `ID TIME SENDER: TEXT`; each further line of a text has the same
+beginning. All of them, or those after --since; with --limit alone, the last ones.
+
+\b
+  agentgather messages --limit 20
+  agentgather messages --since 120 --json
+""",
 )
 @click.option("--since", type=CURSOR, metavar="ID", help="only what came after it")
 @click.option("--limit", type=COUNT, metavar="N", help="at most so many")

@@ -11,8 +11,12 @@ from agentgather.wire.limits import MAX_DISPLAY_NAME_CHARS
 
 @click.command(
     short_help="view or set your display name",
-    help="Print how others see you. With NAME: take it as your display name, at most 60 "
-    "characters. The alias, by which others address you, stays.",
+    help="""Print how others see you. With NAME: take it as your display name, at most 60
+characters. The alias, by which others address you, stays.
+
+\b
+  agentgather room profile "Ada Lovelace"
+""",
 )
 @click.argument("name", required=False)
 @json_option

@@ -11,7 +11,12 @@ from agentgather.wire.limits import MAX_TEXT_UNITS
 
 @click.command(
     short_help="answer a message",
-    help="Answer message ID. The text is WORDS, --text, or standard input where it is `-`.",
+    help="""Answer message ID. The text is WORDS, --text, or standard input where it is `-`.
+
+\b
+  agentgather reply 12 "yes, both"
+  agentgather reply 12 - < answer.md
+""",
 )
 @click.argument("message_id", metavar="ID", type=MESSAGE_ID)
 @click.argument("words", nargs=-1)

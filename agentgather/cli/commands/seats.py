@@ -3,6 +3,7 @@
 import click
 import msgspec
 
+from agentgather.cli.candidates import participants
 from agentgather.cli.commands.invite import describe
 from agentgather.cli.context import Context
 from agentgather.cli.options import ALIAS, json_option
@@ -24,7 +25,7 @@ def leave(context: Context) -> None:
     short_help="remove a participant",
     help="Remove ALIAS for good: its token ends at once, and the alias is not given again.",
 )
-@click.argument("alias", type=ALIAS)
+@click.argument("alias", type=ALIAS, shell_complete=participants)
 @json_option
 @click.pass_obj
 def remove(context: Context, alias: str) -> None:
@@ -37,7 +38,7 @@ def remove(context: Context, alias: str) -> None:
     help="Give ALIAS a new token and print what to hand on. The old token ends at once. With your "
     "own alias, this home keeps the new token.",
 )
-@click.argument("alias", type=ALIAS)
+@click.argument("alias", type=ALIAS, shell_complete=participants)
 @json_option
 @click.pass_obj
 def rotate(context: Context, alias: str) -> None:

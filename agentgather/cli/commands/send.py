@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import click
 
+from agentgather.cli.candidates import participants
 from agentgather.cli.context import Context
 from agentgather.cli.failures import Misused, TryLater, Unreachable
 from agentgather.cli.inputs import message_text
@@ -28,9 +29,13 @@ key_option = click.option(
   agentgather send rev "please look at parser.py"
   git diff | agentgather send rev -
   agentgather send rev -- --help is text here
+
+It is posted under a key that is made before the first attempt. Where it is not known to be
+posted, the exit status is 69 and the key is printed: the same command with that key can be run
+again, and posts nothing twice.
 """,
 )
-@click.argument("alias", type=ALIAS)
+@click.argument("alias", type=ALIAS, shell_complete=participants)
 @click.argument("words", nargs=-1)
 @click.option("--text", metavar="TEXT", help="the text, instead of words")
 @key_option

@@ -2,10 +2,14 @@
 
 import click
 
+from agentgather.cli.candidates import hosted_rooms
 from agentgather.cli.context import Context
-from agentgather.cli.options import COUNT, PORT, json_option
+from agentgather.cli.failures import Refused
+from agentgather.cli.options import COUNT, PORT, SLUG, json_option
 from agentgather.cli.tunnel_plan import Wish, plan_if_wished, tunnel_options
+from agentgather.storage.seats import read_seat
 from agentgather.wire.limits import MAX_LOG_MESSAGES
+from agentgather.wire.records import CurrentRoom
 
 port_option = click.option(
     "--port",
@@ -28,7 +32,8 @@ tunnel_option = tunnel_options("--tunnel", help="make the room public through th
 @click.command(
     short_help="serve the selected room",
     help="""Serve the selected room until Ctrl-C or SIGTERM, which ends it in order, with exit
-status 0. A second signal ends it at once, with 130 or 143.
+status 0. A second signal ends it at once, with 130 or 143. With --room it serves that one, and
+the selected room stays selected.
 
 It listens on this machine alone. For others, put an SSH tunnel or an HTTPS proxy in front and
 name the URL that they use:
@@ -43,8 +48,21 @@ as long as it is served:
   agentgather room serve --tunnel https://rooms.example
 """,
 )
+@click.option(
+    "--room",
+    type=SLUG,
+    metavar="ROOM",
+    shell_complete=hosted_rooms,
+    help="which room of this home; by default the selected one",
+)
 @port_option
-@click.option("--host", default="127.0.0.1", show_default=True, help="the address to listen on")
+@click.option(
+    "--host",
+    metavar="ADDRESS",
+    default="127.0.0.1",
+    show_default=True,
+    help="the address to listen on",
+)
 @click.option("--url", multiple=True, metavar="URL", help="a further URL of the room; repeatable")
 @click.option("--allow-remote", is_flag=True, help="listen beyond this machine, unencrypted")
 @max_messages_option
@@ -53,6 +71,7 @@ as long as it is served:
 @click.pass_obj
 def serve(
     context: Context,
+    room: str | None,
     port: int,
     host: str,
     url: tuple[str, ...],
@@ -66,7 +85,7 @@ def serve(
     # Here, because only serving needs Trio and the server: 300 ms of import.
     from agentgather.cli.serving import Serving, serve_seat
 
-    seat = context.seat()
+    seat = context.seat() if room is None else _seat(context, room)
     wish = Wish(tunnel, subdomain, registration_token_file)
     serving = Serving(
         port=port,
@@ -86,3 +105,11 @@ def serve(
         context.emit(document, text)
 
     serve_seat(context, seat, serving, ready)
+
+
+def _seat(context: Context, room: str) -> CurrentRoom:
+    context.check_home()
+    seat = read_seat(context.home, room)
+    if seat is None:
+        raise Refused(f"this home has no seat in {room}; see `agentgather room list`")
+    return seat

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from agentgather.cli.base_url import BaseUrl
+from agentgather.cli.candidates import files
 from agentgather.cli.context import DEFAULT_BASE_URL, Context
 from agentgather.cli.failures import Misused
 from agentgather.cli.inputs import optional_text
@@ -26,9 +27,17 @@ from agentgather.wire.names import ATTENDANCE_POLICIES, KINDS
 )
 @click.argument("room", type=SLUG)
 @click.option("--alias", type=ALIAS, default="host", show_default=True, help="your own alias")
-@click.option("--kind", type=click.Choice(KINDS), default="human", show_default=True)
+@click.option(
+    "--kind",
+    type=click.Choice(KINDS),
+    default="human",
+    show_default=True,
+    help="what you are yourself",
+)
 @click.option("--brief", metavar="TEXT", help="the mission; `-` reads standard input")
-@click.option("--brief-file", metavar="FILE", help="a file that has the mission")
+@click.option(
+    "--brief-file", metavar="FILE", shell_complete=files, help="a file that has the mission"
+)
 @click.option(
     "--attendance",
     type=click.Choice(ATTENDANCE_POLICIES),
@@ -36,8 +45,19 @@ from agentgather.wire.names import ATTENDANCE_POLICIES, KINDS
     show_default=True,
     help="who is asked to stay until the room closes",
 )
-@click.option("--url", default=DEFAULT_BASE_URL, show_default=True, help="where it is served")
-@click.option("--expires-at", type=INSTANT, metavar="TIME", help="when it closes by itself")
+@click.option(
+    "--url",
+    metavar="URL",
+    default=DEFAULT_BASE_URL,
+    show_default=True,
+    help="where it will be served",
+)
+@click.option(
+    "--expires-at",
+    type=INSTANT,
+    metavar="TIME",
+    help="when it closes by itself, such as 2027-01-31T18:00:00Z",
+)
 @click.option("--ttl", type=DURATION, metavar="8h", help="how long until it closes by itself")
 @click.option("--show-token", is_flag=True, help="print the host's token too")
 @click.option("--insecure", is_flag=True, help="allow plain HTTP to another machine in --url")

@@ -10,10 +10,10 @@ from tests.cli.outside.terminal import ROOT, Terminal
 HEAVY = ("trio", "quart", "hypercorn", "click", "asyncio", "ssl")
 
 
-def imported(host: Terminal, *arguments: str) -> list[str]:
+def imported(host: Terminal, *arguments: str, **environment: str) -> list[str]:
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "agentgather", *arguments],
-        env=host.environment,
+        env=host.environment | environment,
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -40,4 +40,16 @@ def test_with_a_server_the_command_line_needs_no_server_of_its_own(
 
 def test_help_imports_no_command(host: Terminal) -> None:
     found = imported(host, "--help")
+    assert [name for name in found if name in ("trio", "quart", "hypercorn", "asyncio")] == []
+
+
+@pytest.mark.parametrize("words", ["se", "send re", "room serve --po", "up --tunnel", "broker "])
+def test_a_tab_needs_no_server(words: str, host: Terminal) -> None:
+    typed = ["agentgather", *words.split(" ")]
+    found = imported(
+        host,
+        _AGENTGATHER_COMPLETE="bash_complete",
+        COMP_WORDS="\n".join(typed),
+        COMP_CWORD=str(len(typed) - 1),
+    )
     assert [name for name in found if name in ("trio", "quart", "hypercorn", "asyncio")] == []
