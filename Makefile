@@ -6,8 +6,16 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
+# The built program: the tarball lies beside the single file.
+VERSION_BUILT := $(shell sed -n 's/^__version__: Final = "\(.*\)"$$/\1/p' agentgather/__init__.py)
+BUILT := dist/agentgather-$(VERSION_BUILT)-linux-$(shell uname -m)
+# Folders too, because a file that is gone makes a difference.
+BUILT_FROM := $(shell find agentgather packaging/hooks packaging/unpack -name __pycache__ -prune -o -print) \
+  $(addprefix packaging/,agentgather.spec binary.py build-tools.sh entry.py glibc.py manifest.py \
+  requirements.txt requirements-build.txt single_file.py)
+
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix spec man bench lock binary release clean
+.PHONY: help run test check fix spec man bench lock binary smoke release clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -47,11 +55,17 @@ lock: $(READY) ## pin and hash what ships and what tests it
 	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --extra dev --all-build-deps --output-file packaging/requirements-dev.txt pyproject.toml
 	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --output-file packaging/requirements-build.txt packaging/requirements-build.in
 
-binary: $(READY) ## build the program to download, into dist/; about a minute
+binary: $(BUILT) ## build the program to download, into dist/; about a minute
+
+$(BUILT): $(READY) $(BUILT_FROM)
 	@packaging/build-tools.sh $(BIN)/python
 	@rm -rf build/venv && $(BIN)/python -m venv --without-pip build/venv
 	@$(BIN)/python -m pip --python build/venv/bin/python install --quiet --disable-pip-version-check --no-compile --require-hashes -r packaging/requirements.txt -r packaging/requirements-build.txt
 	@build/venv/bin/python packaging/binary.py
+
+smoke: $(BUILT) ## try the built program, where there is no Python
+	@tests/browser/install.sh
+	$(BIN)/python -m pytest tests/smoke --built $(BUILT) -rs
 
 release: $(READY) ## all that publishing needs, in dist/: VERSION=x.y.z [SIGN_KEY=path] [TRIAL=1]
 	@$(BIN)/python packaging/release.py "$(VERSION)" $(if $(SIGN_KEY),--sign-key "$(SIGN_KEY)") $(if $(TRIAL),--trial)

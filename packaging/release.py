@@ -53,6 +53,7 @@ class Release:
             ("version, tree, changelog", self.check),
             ("tests", self.test),
             ("binaries", partial(self.make, "binary")),
+            ("the binaries without Python", partial(self.make, "smoke")),
             ("wheel and source, twice", self.build_archives),
             ("man page, installer, notes", self.add_papers),
             ("licences and bill of materials", self.describe),
@@ -82,7 +83,7 @@ class Release:
             folder.mkdir(parents=True)
 
     def test(self) -> None:
-        """Run what CI runs."""
+        """Run the tests."""
         if self.is_trial:
             self.passed_over.append("the tests were not run")
         else:

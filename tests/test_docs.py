@@ -11,18 +11,11 @@ import click
 import pytest
 
 from agentgather.cli.lazy_group import CONTEXT_SETTINGS
+from tests.docs.page import PAGES, ROOT, blocks_of, page_name
 
-ROOT: Final = Path(__file__).resolve().parent.parent
-PAGES: Final = sorted(
-    path for pattern in ("*.md", "docs/**/*.md", "spec/**/*.md") for path in ROOT.glob(pattern)
-)
 _LINK: Final = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
-_FENCE: Final = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
+_FENCE: Final = re.compile(r"^ *```\w*\n.*?^ *```$", re.M | re.S)
 _INLINE: Final = re.compile(r"`(agentgather [^`]*)`")
-
-
-def names(pages: list[Path]) -> list[str]:
-    return [page.relative_to(ROOT).as_posix() for page in pages]
 
 
 def without_code(text: str) -> str:
@@ -38,7 +31,7 @@ def anchors(page: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("page", PAGES, ids=names(PAGES))
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
 def test_relative_links_lead_somewhere(page: Path) -> None:
     faults = []
     for link in _LINK.findall(without_code(page.read_text("utf-8"))):
@@ -54,13 +47,10 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
 
 def commands(page: Path) -> Iterator[list[str]]:
     """Give every `agentgather …` of a page, in fences and in tables and text."""
-    text = page.read_text("utf-8")
-    for language, block in _FENCE.findall(text):
-        if language in ("sh", ""):
-            for line in block.replace("\\\n", " ").splitlines():
-                if line.strip().startswith("agentgather "):
-                    yield shlex.split(line, comments=True)
-    for command in _INLINE.findall(_FENCE.sub("", text)):
+    for block in blocks_of(page):
+        if block.is_shell:
+            yield from block.commands()
+    for command in _INLINE.findall(_FENCE.sub("", page.read_text("utf-8"))):
         try:
             yield shlex.split(command)
         except ValueError:
@@ -91,7 +81,7 @@ def fault_in(words: list[str]) -> str:
     return f"no flag {unknown[0]}" if unknown else ""
 
 
-@pytest.mark.parametrize("page", PAGES, ids=names(PAGES))
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
 def test_commands_exist(page: Path) -> None:
     faults = [
         f"{' '.join(words)}: {fault_in(words)}" for words in commands(page) if fault_in(words)
@@ -99,7 +89,7 @@ def test_commands_exist(page: Path) -> None:
     assert faults == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=names(PAGES))
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
 def test_pages_speak_of_the_program_only(page: Path) -> None:
     text = page.read_text("utf-8")
     # Words of workplaces, not of the program; put together so that this file has none.

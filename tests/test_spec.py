@@ -19,6 +19,7 @@ from agentgather.domain.room import Room
 from agentgather.domain.text import Moment, parse_time
 from agentgather.domain.tokens import hash_token
 from agentgather.edge.origins import Served
+from agentgather.link.allowance import Allowance
 from agentgather.link.machine import End, LinkMachine
 from agentgather.link.proof import is_proven, owner_of, prove
 from agentgather.server.app import build_app
@@ -309,7 +310,7 @@ def test_proofs(vector: dict[str, Any]) -> None:
 @pytest.mark.parametrize("vector", link_vectors("conversation"))
 def test_conversations(vector: dict[str, Any]) -> None:
     end = End[vector["end"].upper()]
-    machine = LinkMachine(end, now=0)
+    machine = LinkMachine(end, Allowance(0))
     ours = decode_from_host if end is End.HOST else decode_from_broker
     theirs = decode_from_broker if end is End.HOST else decode_from_host
     for step in vector["steps"]:

@@ -7,26 +7,28 @@ and holds nothing of a route's.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
 import trio
 
 from agentgather.broker.access_log import Note
 from agentgather.broker.gate import Gate
+from agentgather.broker.handshakes import Handshake, Handshakes
 from agentgather.broker.hosts import Asked
 from agentgather.broker.route import Route
 from agentgather.broker.routes import Routes
 from agentgather.broker.sockets import SocketTransport, refuse_handshake
 from agentgather.edge.answers import Send
 from agentgather.edge.bodies import Receive
-from agentgather.link.channel import Channel
+from agentgather.link.channel import Channel, LinkEnd
 from agentgather.link.handshake import receive_claim
 from agentgather.link.machine import End
 from agentgather.link.transport import LinkClosed, Transport
-from agentgather.wire.errors import PeerViolation, Rejected
+from agentgather.wire.errors import PeerViolation, Rejected, Unavailable
 from agentgather.wire.limits import REGISTER_SECONDS
 from agentgather.wire.link import (
     CLOSE_CODES,
+    FAULT_CODES,
     NONCE_BYTES,
     SUBPROTOCOL,
     Headers,
@@ -34,9 +36,6 @@ from agentgather.wire.link import (
     Registered,
     encode_frame,
 )
-
-MAX_PENDING: Final = 512
-"""Connections that have not registered yet: ten seconds of fifty a second."""
 
 
 class LinkHost:
@@ -65,6 +64,7 @@ class Links:
         self,
         gate: Gate,
         routes: Routes,
+        handshakes: Handshakes,
         *,
         entropy: Callable[[int], bytes],
         note: Note,
@@ -73,8 +73,8 @@ class Links:
         self._routes = routes
         self._entropy = entropy
         self._note = note
+        self._handshakes = handshakes
         self._channels: set[Channel] = set()
-        self._pending = 0
 
     def __len__(self) -> int:
         """Count the links that are registered."""
@@ -110,39 +110,39 @@ class Links:
                 send, Rejected("invalid_registration", f"this broker speaks {SUBPROTOCOL}")
             )
             return
-        if self._pending >= MAX_PENDING:
-            await refuse_handshake(send, Rejected("overloaded", retry_after=5))
-            return
-        await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL, "headers": []})
         transport = SocketTransport(receive, send)
-        self._pending += 1
         try:
-            route = await self._register(transport, client)
-        except (LinkClosed, PeerViolation) as error:
-            if isinstance(error, PeerViolation):
-                await transport.close(CLOSE_CODES[error.code], error.code)
+            async with self._handshakes.open(client) as handshake:
+                await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL, "headers": []})
+                route = await self._register(transport, client, handshake)
+        except Unavailable as full:
+            await refuse_handshake(send, full)
+        except PeerViolation as violation:
+            await transport.close(CLOSE_CODES[violation.code], violation.code)
+        except LinkClosed:
             return
-        finally:
-            self._pending -= 1
-        if route is not None:
-            await self._run(transport, route)
+        else:
+            if route is not None:
+                await self._run(transport, route)
 
-    async def _register(self, transport: Transport, client: str) -> Route | None:
+    async def _register(
+        self, transport: Transport, client: str, handshake: Handshake
+    ) -> Route | None:
         """Register a host. None: it was refused, or wanted no more than to claim."""
-        code = "heartbeat_timeout"
+        code, slug = "heartbeat_timeout", ""
         with trio.move_on_after(REGISTER_SECONDS):
             try:
                 claim = await receive_claim(transport, self._entropy(NONCE_BYTES))
-                route = await self._gate.admit(
-                    claim.slug, claim.owner, claim.registration_token, client
-                )
+                slug = claim.slug
+                route = await self._gate.admit(slug, claim.owner, claim.registration_token, client)
+                handshake.is_vain = False
                 await transport.send(encode_frame(self._registered(route)))
                 if not claim.claim_only:
                     return route
                 code = ""
             except Rejected as error:
                 code = error.code
-                self._gate.count_failure(client, error)
+                self._gate.count_failure(client, error, slug)
                 await transport.send(
                     encode_frame(
                         Refused(
@@ -163,7 +163,11 @@ class Links:
         )
 
     async def _run(self, transport: Transport, route: Route) -> None:
-        channel = Channel(End.BROKER, transport)
+        def on_end(end: LinkEnd) -> None:
+            if end.code in FAULT_CODES and not end.by_peer:
+                self._gate.pause(route)
+
+        channel = Channel(End.BROKER, transport, on_end=on_end, allowance=route.allowance)
         host = LinkHost(channel)
         self._routes.attach(route, host)
         self._channels.add(channel)

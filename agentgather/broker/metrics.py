@@ -26,7 +26,9 @@ from agentgather.wire.errors import CODES, Rejected
 # The text format that every version of Prometheus reads.
 _CONTENT_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
 
-RATE_KINDS: Final = frozenset({"client", "route", "strangers", "registration"})
+RATE_KINDS: Final = frozenset(
+    {"client", "route", "strangers", "registration", "return", "handshake"}
+)
 REGISTRATIONS: Final = frozenset({"claimed", "returned"})
 """Results of a registration that succeeded; else it is the code of the refusal."""
 

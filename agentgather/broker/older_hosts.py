@@ -120,7 +120,7 @@ class OlderHosts:
         try:
             route = await self._gate.admit(slug, owner_of(credentials), "", client)
         except Rejected as error:
-            self._gate.count_failure(client, error)
+            self._gate.count_failure(client, error, slug)
             raise
         self._attach(route)
         return self._confirm(route, credentials)

@@ -18,7 +18,6 @@ from agentgather.wire.limits import (
     MAX_STREAMS,
     MAX_TRUSTED,
     MAX_WAITS_PER_ROUTE,
-    REGISTRATION_WINDOW_SECONDS,
     REGISTRATIONS_PER_HOUR,
     ROUTE_REQUESTS_PER_WINDOW,
     ROUTES_PER_CLIENT,
@@ -165,31 +164,3 @@ class RequestQuota:
         if seconds:
             self._on_refused(kind)
             raise Unavailable("rate_limited", retry_after=seconds)
-
-
-class RegistrationQuota:
-    """Claims of new slugs, and failed registrations, by client. An owner's return is free."""
-
-    def __init__(self, quotas: Quotas, on_refused: Callable[[str], None] = lambda _: None) -> None:
-        self._on_refused = on_refused
-        self._by_client = CoarseWindow(quotas.registrations_per_client, REGISTRATION_WINDOW_SECONDS)
-
-    def check(self, client: str, now: float) -> None:
-        """Refuse a client that has had its share.
-
-        Raises:
-            Unavailable: ``rate_limited``.
-
-        """
-        seconds = self._by_client.wait_seconds(client, now)
-        if seconds:
-            self._on_refused("registration")
-            raise Unavailable(
-                "rate_limited",
-                "too many registrations from this address; see Retry-After",
-                retry_after=seconds,
-            )
-
-    def record(self, client: str, now: float) -> None:
-        """Count a claim of a new slug, or a registration that failed."""
-        self._by_client.record(client, now)

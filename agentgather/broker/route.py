@@ -7,6 +7,7 @@ import trio
 
 from agentgather.broker.bodies import BodyBudget
 from agentgather.broker.hosts import Host
+from agentgather.link.allowance import Allowance
 
 REMEMBERED_SECONDS: Final = 3600
 """How long a route that is over is told from one that never was."""
@@ -24,12 +25,15 @@ class Route:
     """One slug and its owner. ``idle_since`` is None while its host is there.
 
     ``requests`` and ``waits`` are what is in progress at this moment, ``strangers`` those of
-    the requests that are strangers', ``bodies`` what of them is on its way to the host.
+    the requests that are strangers', ``bodies`` what of them is on its way to the host. What
+    its hosts may send without reason is one ``allowance``, on however many links one after
+    the other; ``quiet_until`` is when the owner may come back.
     """
 
     __slots__ = (
-        *("bodies", "client", "created", "hash", "host", "idle_since", "is_kept"),
-        *("over_since", "owner", "requests", "slug", "status", "strangers", "waits"),
+        *("allowance", "bodies", "client", "created", "hash", "host", "idle_since", "is_kept"),
+        *("over_since", "owner", "quiet_until", "requests", "slug", "status", "strangers"),
+        "waits",
     )
 
     def __init__(
@@ -41,9 +45,10 @@ class Route:
         self.hash = slug_hash
         self.created = created
         self.idle_since: float | None = trio.current_time()
-        self.over_since = 0.0
+        self.over_since = self.quiet_until = 0.0
         self.status = Status.ACTIVE
         self.host: Host | None = None
         self.is_kept = False
         self.bodies = BodyBudget()
+        self.allowance = Allowance(trio.current_time())
         self.requests = self.waits = self.strangers = 0

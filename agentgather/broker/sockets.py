@@ -1,9 +1,19 @@
 """A host's WebSocket, as the server below gives it by ASGI."""
 
+from typing import Final
+
 from agentgather.edge.answers import Send, header_list, refusal
 from agentgather.edge.bodies import Receive
 from agentgather.link.transport import LinkClosed
-from agentgather.wire.errors import Rejected
+from agentgather.wire.errors import PeerViolation, Rejected
+
+# What the server below cuts a peer for, by the close code that it gave.
+_FAULTS: Final = {
+    1002: "bad_frame",
+    1007: "bad_frame",
+    1008: "rate_limited",
+    1009: "bad_frame",
+}
 
 
 class SocketTransport:
@@ -21,11 +31,20 @@ class SocketTransport:
         await self._send({"type": "websocket.send", "bytes": message})
 
     async def receive(self) -> bytes | str:
-        """Give the next message."""
+        """Give the next message.
+
+        Raises:
+            LinkClosed: the connection ended.
+            PeerViolation: the server below has cut it, for what the peer did.
+
+        """
         event = await self._receive()
         if event["type"] != "websocket.receive":
             self._is_closed = True
-            raise LinkClosed(event.get("code") or 1006, event.get("reason") or "")
+            code = event.get("code") or 1006
+            if code in _FAULTS:
+                raise PeerViolation(_FAULTS[code], "no frames of a WebSocket, or too many")
+            raise LinkClosed(code, event.get("reason") or "")
         data = event.get("bytes")
         # An empty binary message has been seen to come as None.
         return data if data is not None else event.get("text") or ""

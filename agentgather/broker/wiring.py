@@ -12,12 +12,14 @@ from agentgather.broker.app import BrokerApp
 from agentgather.broker.door import Door
 from agentgather.broker.durable_leases import DurableLeases
 from agentgather.broker.gate import Gate
+from agentgather.broker.handshakes import Handshakes
 from agentgather.broker.hashes import route_hash, slug_hash
 from agentgather.broker.leases import Terms
 from agentgather.broker.links import Links
 from agentgather.broker.metrics import Metrics
 from agentgather.broker.older_hosts import OlderHosts
-from agentgather.broker.quota import RegistrationQuota, RequestQuota, Trust
+from agentgather.broker.quota import RequestQuota, Trust
+from agentgather.broker.registration_quota import RegistrationQuota, ReturnQuota
 from agentgather.broker.relay import Relay
 from agentgather.broker.routes import Routes
 from agentgather.broker.settings import BrokerSettings
@@ -26,6 +28,7 @@ from agentgather.broker.visit import Tally
 from agentgather.edge.clients import ClientAddresses
 from agentgather.edge.origins import Served
 from agentgather.wire.limits import HOSTS_BACK_PER_SECOND
+from agentgather.wire.names import is_route_slug
 
 SWEEP_SECONDS: Final = 5
 """Between two looks at what has expired; whoever asks for a route looks as well."""
@@ -66,11 +69,19 @@ class Broker:
         gate = Gate(
             self.routes,
             RegistrationQuota(quotas, count_refused),
+            ReturnQuota(count_refused),
             served.advertised(served.base_url),
             check_token=leases.is_token if settings.needs_token else None,
             count=self.metrics.count_registration,
+            note=self._note_registration,
         )
-        self.links = Links(gate, self.routes, entropy=os.urandom, note=self._note_link)
+        self.links = Links(
+            gate,
+            self.routes,
+            Handshakes(partial(count_refused, "handshake")),
+            entropy=os.urandom,
+            note=self._note_link,
+        )
         self.older_hosts = (
             OlderHosts(gate, self.routes, entropy=os.urandom, wall=time.time, note=self._note_link)
             if settings.has_older_hosts
@@ -144,3 +155,14 @@ class Broker:
     def _note_link(self, event: Event, slug: str, code: str | None) -> None:
         hashed = self._route_hash(slug) if slug else None
         self.log.write(encode_line(event, route_hash=hashed, error=code))
+
+    def _note_registration(self, slug: str, code: str | None, seconds: float | None) -> None:
+        self.log.write(
+            encode_line(
+                "register",
+                # Whoever claims what is no slug may have written anything into it.
+                route_hash=self._route_hash(slug) if is_route_slug(slug) else None,
+                duration_ms=None if seconds is None else round(seconds * 1000),
+                error=code,
+            )
+        )

@@ -16,8 +16,10 @@ from agentgather.wire.errors import Unavailable
 
 logger: Final = logging.getLogger("agentgather.edge")
 
-ACCEPT_BURST: Final = 64
-"""Connections taken in one turn. One a turn made a storm of them wait for each other."""
+ACCEPT_BURST: Final = 4
+"""Connections taken in one turn. One a turn made a storm of them wait for each other, and each
+costs all others half a millisecond: with 64, a flood of connections held a request for 100 ms,
+with 4 for 8 ms. 2,000 that come at once are answered in 0.41 s, and were in 0.36 s."""
 NO_DESCRIPTORS_SECONDS: Final = 0.1
 """The pause when none can be taken; trio's own accept loop has the same."""
 

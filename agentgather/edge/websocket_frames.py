@@ -12,10 +12,8 @@ from wsproto.frame_protocol import CloseReason
 
 from agentgather.edge.answers import header_list, refusal
 from agentgather.wire.errors import Rejected
-from agentgather.wire.limits import MAX_CONTROL_FRAMES_PER_SECOND
+from agentgather.wire.limits import MAX_CONTROL_FRAMES_PER_SECOND, SMALL_BYTES
 
-FLOOD_SECONDS: Final = 10
-"""How long a peer may send more frames without a message than it may in the long run."""
 MAX_TURN_FRAMES: Final = 16
 """Frames after which others have a turn: of the smallest, one read holds 10,000."""
 
@@ -23,9 +21,10 @@ _CODES: Final = {400: "bad_request", 403: "forbidden", 404: "not_found"}
 
 
 class FrameRate:
-    """Counts the frames that bring no message, in a bucket that leaks.
+    """Counts the frames that bring next to nothing, in a bucket that leaks.
 
-    Pings, pongs and fragments: a few bytes each, an answer or a look at a buffer each.
+    Pings, pongs and small fragments: a few bytes each, an answer or a look at a buffer each.
+    Nobody has reason for more of them at once than in a second.
     """
 
     def __init__(self) -> None:
@@ -38,17 +37,23 @@ class FrameRate:
         leaked = (now - self._at) * MAX_CONTROL_FRAMES_PER_SECOND
         self._level = max(0.0, self._level - leaked) + 1
         self._at = now
-        return self._level > MAX_CONTROL_FRAMES_PER_SECOND * FLOOD_SECONDS
+        return self._level > MAX_CONTROL_FRAMES_PER_SECOND
 
 
 class SocketStream(WSStream):
-    """One WebSocket's frames and state. ``has_more``: some of what was read is not parsed."""
+    """One WebSocket's frames and state. ``has_more``: some of what was read is not parsed.
+
+    The application is told by the code of its ``websocket.disconnect`` that the peer was cut
+    for a fault of its own; it is 1006 or 1000 for all other ends, whatever the peer said.
+    """
 
     has_more = False
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         self._rate = FrameRate()
+        self._frame_bytes = 0
+        self._fault: int | None = None
 
     async def handle(self, event: Event) -> None:
         """Take an event of the connection."""
@@ -63,20 +68,24 @@ class SocketStream(WSStream):
                 return
             if self.connection.state is ConnectionState.CLOSED:
                 return
+        elif isinstance(event, StreamClosed) and self._fault is not None and not self.closed:
+            self.closed = True
+            await self._put({"type": "websocket.disconnect", "code": self._fault})
+            return
         await super().handle(event)
 
     async def _handle_events(self) -> None:
         self.has_more = False
         for count, event in enumerate(self.connection.events(), 1):
-            if _brings_nothing(event) and self._rate.is_flood():
-                await self._close(CloseReason.POLICY_VIOLATION)
+            if self._brings_nothing(event) and self._rate.is_flood():
+                await self._cut(CloseReason.POLICY_VIOLATION)
                 return
             if isinstance(event, Message):
                 try:
                     self.buffer.extend(event)
                 except FrameTooLargeError:
                     # Telling the peer does not make it stop: the connection ends here.
-                    await self._close(CloseReason.MESSAGE_TOO_BIG)
+                    await self._cut(CloseReason.MESSAGE_TOO_BIG)
                     return
                 if event.message_finished:
                     await self._put(self.buffer.to_message())
@@ -86,11 +95,29 @@ class SocketStream(WSStream):
             elif isinstance(event, CloseConnection):
                 # The peer's, or what wsproto makes of frames that break the protocol. Either
                 # way the same code goes back, if it has not gone out already.
-                await self._close(event.code)
+                if self.connection.state is ConnectionState.OPEN:
+                    await self._cut(event.code)
+                else:
+                    await self._close(event.code)
                 return
             if count == MAX_TURN_FRAMES:
                 self.has_more = True
                 return
+
+    def _brings_nothing(self, event: object) -> bool:
+        # A long frame comes in several events, of which only the last has finished it.
+        if isinstance(event, Message):
+            self._frame_bytes += len(event.data)
+            if not event.frame_finished:
+                return False
+            size, self._frame_bytes = self._frame_bytes, 0
+            return size < SMALL_BYTES and not event.message_finished
+        return isinstance(event, Ping | Pong)
+
+    async def _cut(self, code: int) -> None:
+        """End it for what the peer did."""
+        self._fault = int(code)
+        await self._close(code)
 
     async def _close(self, code: int) -> None:
         await self._send_wsproto_event(CloseConnection(code=code))
@@ -114,10 +141,3 @@ class SocketStream(WSStream):
         )
         await self.send(Body(stream_id=self.stream_id, data=answer.body))
         await self.send(EndBody(stream_id=self.stream_id))
-
-
-def _brings_nothing(event: object) -> bool:
-    # A long frame comes in several events, of which only the last has finished it.
-    if isinstance(event, Message):
-        return event.frame_finished and not event.message_finished
-    return isinstance(event, Ping | Pong)

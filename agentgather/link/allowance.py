@@ -1,17 +1,20 @@
-"""How many frames without a body a peer may send. Pure."""
+"""How many frames a peer may send that carry nothing and answer nothing. Pure."""
 
 from typing import Final
 
 from agentgather.wire.errors import PeerViolation
-from agentgather.wire.limits import MAX_CONTROL_FRAMES_PER_SECOND
+from agentgather.wire.limits import MAX_CONTROL_BURST, MAX_CONTROL_FRAMES_PER_SECOND
 
-FLOOD_SECONDS: Final = 10
-"""How long a peer may send more of them than it may in the long run."""
-MAX_BURST: Final = MAX_CONTROL_FRAMES_PER_SECOND * FLOOD_SECONDS
+EXCUSED: Final = 2
+"""Frames that one head or piece of a body of ours may cause: its credit, or an answer that was
+on its way when its stream was closed, head and end."""
 
 
 class Allowance:
-    """A bucket that leaks: it holds ``MAX_BURST`` frames, and loses so many each second."""
+    """A bucket that leaks: it holds ``MAX_CONTROL_BURST`` frames, and loses so many each second.
+
+    It may outlive its link: who comes back at once has no new one.
+    """
 
     __slots__ = ("_at", "_level")
 
@@ -29,5 +32,9 @@ class Allowance:
         leaked = (now - self._at) * MAX_CONTROL_FRAMES_PER_SECOND
         self._level = max(0.0, self._level - leaked) + 1
         self._at = now
-        if self._level > MAX_BURST:
+        if self._level > MAX_CONTROL_BURST:
             raise PeerViolation("rate_limited", "too many frames")
+
+    def excuse(self) -> None:
+        """Note that we sent something which the peer has reason to answer."""
+        self._level = max(0.0, self._level - EXCUSED)

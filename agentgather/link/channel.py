@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 import trio
 
+from agentgather.link.allowance import Allowance
 from agentgather.link.machine import End, LinkMachine
 from agentgather.link.open_streams import OpenStreams
 from agentgather.link.stream import Stream
@@ -46,16 +47,27 @@ class LinkEnd(NamedTuple):
 
 
 class Channel:
-    """One registered link. :meth:`run` is its life."""
+    """One registered link. :meth:`run` is its life.
+
+    ``on_end`` is told at once why it ended, before the goodbye. ``allowance`` is what is left
+    of the peer's from an earlier link.
+    """
 
     def __init__(
-        self, end: End, transport: Transport, *, on_going: Callable[[], None] = lambda: None
+        self,
+        end: End,
+        transport: Transport,
+        *,
+        on_going: Callable[[], None] = lambda: None,
+        on_end: Callable[[LinkEnd], None] = lambda _end: None,
+        allowance: Allowance | None = None,
     ) -> None:
-        self._machine = LinkMachine(end, now=trio.current_time())
+        self._machine = LinkMachine(end, allowance or Allowance(trio.current_time()))
         self._decode = decode_from_host if end is End.BROKER else decode_from_broker
         self._transport = transport
         self._writer = Writer(transport, self._machine.outgoing)
         self._on_going = on_going
+        self._on_end = on_end
         self._streams = OpenStreams(self._machine, self._writer)
         self._end: LinkEnd | None = None
         self._scope = trio.CancelScope()
@@ -182,6 +194,7 @@ class Channel:
                 end.code or going.code, by_peer=True, return_after_ms=going.return_after_ms
             )
         self._end = end
+        self._on_end(end)
         self._streams.lose()
         self._writer.stop()
         return end

@@ -25,6 +25,7 @@ from agentgather.wire.limits import (
     MAX_UNREAD_ANSWERS,
     REQUEST_CREDIT_BYTES,
     RESPONSE_CREDIT_BYTES,
+    SMALL_BYTES,
 )
 from agentgather.wire.link import (
     MAX_CREDIT,
@@ -47,12 +48,12 @@ class End(Enum):
 
 
 class LinkMachine:
-    """One end of a link, from its registration on.
+    """One end of a link, from its registration on. ``allowance`` is the peer's.
 
     ``going`` is the first GoingAway that was sent or came; no stream is opened after it.
     """
 
-    def __init__(self, end: End, *, now: float, max_streams: int = MAX_STREAMS) -> None:
+    def __init__(self, end: End, allowance: Allowance, *, max_streams: int = MAX_STREAMS) -> None:
         self.end: Final = end
         self.outgoing: Final = Outgoing()
         self.heartbeat: Final = Heartbeat(self.outgoing)
@@ -64,7 +65,7 @@ class LinkMachine:
         self.streams: Final = Streams(self._ledger, send_credit=sends, most=max_streams)
         self._parts = (Data, Request if is_host else Response)
         self._fault = "bad_frame" if is_host else "bad_host_response"
-        self._allowance = Allowance(now)
+        self._allowance = allowance
 
     # --- What the driver does ------------------------------------------------------
     def open(self) -> StreamState:
@@ -93,6 +94,7 @@ class LinkMachine:
         stream.sent_head = True
         stream.sent_end = frame.end
         self.outgoing.push(frame)
+        self._allowance.excuse()
         if frame.end and self.end is End.HOST:
             self.streams.close(stream.id)
 
@@ -156,16 +158,14 @@ class LinkMachine:
         if size > MAX_DATA_BYTES:
             raise PeerViolation("bad_frame", "a frame holds at most 32 KiB of a body")
         is_head = not isinstance(frame, Data)
-        if not is_head and not size:
-            if not frame.end:
-                raise PeerViolation("bad_frame", "data without data")
+        if not (is_head or size or frame.end):
+            raise PeerViolation("bad_frame", "data without data")
+        is_new = isinstance(frame, Request)
+        stream = self._admit(frame.stream) if is_new else self.streams.find(frame.stream)
+        # A large piece that comes late is bounded by its bytes.
+        if (stream is None and (is_head or size < SMALL_BYTES)) or not (is_head or size):
             self._allowance.count(now)
-        if isinstance(frame, Request):
-            stream = self._admit(frame)
-        else:
-            stream = self.streams.find(frame.stream)
         if stream is None:
-            self._allowance.count(now)
             self._ledger.receive_late(size)
             return None
         if stream.got_end or stream.got_head is is_head:
@@ -178,15 +178,15 @@ class LinkMachine:
             self.streams.close(frame.stream)
         return frame
 
-    def _admit(self, frame: Request) -> StreamState | None:
-        stream = self.streams.admit(frame.stream)
+    def _admit(self, stream_id: int) -> StreamState | None:
+        stream = self.streams.admit(stream_id)
         if stream is not None and self.going is None:
             return stream
         code = "route_request_limit" if self.going is None else "host_unavailable"
         if stream is not None:
-            self.reset(frame.stream, code)
+            self.reset(stream_id, code)
         else:
-            self.outgoing.push(Reset(stream=frame.stream, code=code))
+            self.outgoing.push(Reset(stream=stream_id, code=code))
             self._ledger.forgive(REQUEST_CREDIT_BYTES)
         return None
 

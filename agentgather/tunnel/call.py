@@ -1,14 +1,14 @@
 """One request that came over a link, and its answer on the way back."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Set
 from typing import Final
 
 import trio
 
 from agentgather.edge.answers import header_list, refusal
 from agentgather.link.stream import StreamOver
-from agentgather.tunnel.guard import ANSWER_HEADERS, admit_request
+from agentgather.tunnel.guard import admit_request
 from agentgather.tunnel.incoming import Incoming
 from agentgather.wire.errors import Rejected
 from agentgather.wire.limits import ANSWER_SECONDS, BODY_SECONDS, MAX_BODY_BYTES
@@ -20,17 +20,27 @@ logger: Final = logging.getLogger("agentgather.tunnel")
 class Call:
     """A request that has passed the guard. ``target`` is path and query as they came.
 
-    ``has_begun`` once some of the answer is sent, ``is_over`` once all of it is. What is
-    sent after that goes nowhere.
+    ``passed_on`` are the names of the answer's headers that go to the broker. ``has_begun``
+    once some of the answer is sent, ``is_over`` once all of it is. What is sent after that
+    goes nowhere.
     """
 
-    def __init__(self, stream: Incoming, head: Request, headers: Headers, body: bytes) -> None:
+    def __init__(
+        self,
+        stream: Incoming,
+        head: Request,
+        headers: Headers,
+        body: bytes,
+        *,
+        passed_on: Set[bytes],
+    ) -> None:
         self.stream: Final = stream
         self._id: Final = head.stream
         self.method: Final = head.method
         self.target: Final = head.path + (b"?" + head.query if head.query else b"")
         self.headers: Final = headers
         self.body: Final = body
+        self._passed_on = passed_on
         self.has_begun = False
         self.is_over = False
 
@@ -45,7 +55,7 @@ class Call:
             body, end = b"", True
         self.has_begun = True
         self.is_over = end
-        passed = tuple(pair for pair in headers if pair[0] in ANSWER_HEADERS)
+        passed = tuple(pair for pair in headers if pair[0] in self._passed_on)
         with trio.move_on_after(ANSWER_SECONDS) as deadline:
             await self.stream.send_head(
                 Response(stream=self._id, status=status, headers=passed, data=body, end=end)
@@ -86,7 +96,9 @@ class Call:
             raise StreamOver("unread_answer")
 
 
-async def serve_stream(stream: Incoming, answer: Callable[[Call], Awaitable[None]]) -> None:
+async def serve_stream(
+    stream: Incoming, answer: Callable[[Call], Awaitable[None]], *, passed_on: Set[bytes]
+) -> None:
     """Have a stream's request answered, whatever happens meanwhile; raises only Cancelled.
 
     ``answer`` may raise Rejected for an answer that it has not begun, and StreamOver.
@@ -95,10 +107,11 @@ async def serve_stream(stream: Incoming, answer: Callable[[Call], Awaitable[None
     assert isinstance(head, Request), "a stream at a host begins with a request"
     # Until it is checked, the request is none: only the form of a refusal depends on it.
     method = "HEAD" if head.method == "HEAD" else "GET"
-    call = Call(stream, Request(stream=head.stream, method=method, path=b"/"), (), b"")
+    unread = Request(stream=head.stream, method=method, path=b"/")
+    call = Call(stream, unread, (), b"", passed_on=passed_on)
     try:
         try:
-            call = await _receive_call(stream, head)
+            call = await _receive_call(stream, head, passed_on)
             await answer(call)
             if not call.is_over and stream.reset_code is None:
                 logger.error("an answer has no end")
@@ -114,12 +127,12 @@ async def serve_stream(stream: Incoming, answer: Callable[[Call], Awaitable[None
         return
 
 
-async def _receive_call(stream: Incoming, head: Request) -> Call:
+async def _receive_call(stream: Incoming, head: Request, passed_on: Set[bytes]) -> Call:
     headers = admit_request(head)
     body = await _receive_body(stream)
     if body and head.method != "POST":
         raise Rejected("unexpected_body")
-    return Call(stream, head, headers, body)
+    return Call(stream, head, headers, body, passed_on=passed_on)
 
 
 async def _receive_body(stream: Incoming) -> bytes:

@@ -31,11 +31,12 @@ from agentgather.tunnel.events import (
 from agentgather.tunnel.no_link import NoLink
 from agentgather.tunnel.older_broker import OlderAttempt, is_older_broker
 from agentgather.tunnel.public_url import BadPublicUrl
-from agentgather.tunnel.reasons import IN_VAIN, why_lost, why_refused
+from agentgather.tunnel.reasons import IN_VAIN, why_blamed, why_lost, why_refused
 from agentgather.tunnel.responder import Responder
 from agentgather.tunnel.suspension import suspended_seconds, watch_suspension
 from agentgather.tunnel.websocket import open_websocket
-from agentgather.wire.link import Refused
+from agentgather.wire.limits import FAULT_PAUSE_SECONDS
+from agentgather.wire.link import FAULT_CODES, Refused
 
 logger: Final = logging.getLogger("agentgather.tunnel")
 
@@ -176,6 +177,9 @@ class _Tunnel:
     def _after_link(self, end: LinkEnd) -> Lost | Ended:
         if end.by_peer and end.code in IN_VAIN:
             return Ended(end.code, IN_VAIN[end.code])
+        if end.by_peer and end.code in FAULT_CODES:
+            # Sooner it would be refused.
+            return self._lost(why_blamed(end.code), FAULT_PAUSE_SECONDS)
         return self._lost(why_lost(end.code), end.return_after_ms / 1000)
 
     def _lost(self, reason: str, at_least_seconds: float = 0) -> Lost:

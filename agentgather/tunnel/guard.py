@@ -28,6 +28,10 @@ ANSWER_HEADERS: Final = frozenset(
     }
 )
 """What a broker passes on; all others it sets itself."""
+OLDER_ANSWER_HEADERS: Final = ANSWER_HEADERS | {
+    *(b"content-security-policy", b"x-content-type-options", b"referrer-policy"),
+}
+"""A broker of 0.1.0 to 0.2.5 sets none, so what hardens the page has to come from the room."""
 
 # One slash, then what is visible in ASCII, without what some reader takes for another
 # slash or for the path's end.

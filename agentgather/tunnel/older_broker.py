@@ -19,6 +19,7 @@ import trio
 
 from agentgather.link.channel import LinkEnd
 from agentgather.tunnel.events import TunnelPlan
+from agentgather.tunnel.guard import OLDER_ANSWER_HEADERS
 from agentgather.tunnel.older_calls import CallFailed, CallRefused, OlderCalls
 from agentgather.tunnel.older_registration import register_older
 from agentgather.tunnel.older_request import OlderRequest, refused
@@ -86,7 +87,7 @@ class OlderAttempt:
             with self._scope:
                 credentials = await register_older(self._calls, self._plan.slug)
                 public_url = f"{self._plan.broker}/{self._plan.slug}"
-                self._responder.serve_at(public_url)
+                self._responder.serve_at(public_url, passed_on=OLDER_ANSWER_HEADERS)
                 self.opened_at = self._heard_at = trio.current_time()
                 on_open(public_url)
                 await self._serve(credentials)

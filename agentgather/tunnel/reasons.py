@@ -17,13 +17,17 @@ _REASONS: Final = {
     "going_away": "the broker goes away for a while",
     "restart": "the broker restarts",
     "heartbeat_timeout": "the broker went silent",
-    "rate_limited": "the broker turns us away for now",
 }
 
 
 def why_lost(code: str) -> str:
     """Say why a link ended."""
     return _REASONS.get(code, f"the link broke ({code})")
+
+
+def why_blamed(code: str) -> str:
+    """Say why a broker ended a link, where it was for a fault of ours."""
+    return f"the broker ended the link for a fault of this program ({code})"
 
 
 def why_refused(refused: Refused) -> str:

@@ -1,6 +1,6 @@
 """Who answers the requests that come over a link: here, an application in this process."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
@@ -10,6 +10,7 @@ from agentgather.edge.exchange import App, Event
 from agentgather.edge.request_head import RequestHead, build_scope
 from agentgather.link.stream import StreamOver
 from agentgather.tunnel.call import Call, serve_stream
+from agentgather.tunnel.guard import ANSWER_HEADERS
 from agentgather.tunnel.incoming import Incoming
 from agentgather.wire.link import Headers
 
@@ -20,8 +21,11 @@ CLIENT: Final = ("tunnel", 0)
 class Responder(Protocol):
     """Answers one request at a time, as many at once as there are tasks that ask."""
 
-    def serve_at(self, public_url: str) -> None:
-        """Take the base URL, in normal form, under which requests come from now on."""
+    def serve_at(self, public_url: str, *, passed_on: Set[bytes] = ANSWER_HEADERS) -> None:
+        """Take the base URL, in normal form, under which requests come from now on.
+
+        ``passed_on`` are the names of the answers' headers that its broker is given.
+        """
 
     async def respond(self, stream: Incoming) -> None:
         """Answer the request of a stream, whole; raises only Cancelled.
@@ -37,15 +41,17 @@ class AsgiResponder:
         self._app = app
         self._host = b""
         self._scheme = "https"
+        self._passed_on: Set[bytes] = ANSWER_HEADERS
 
-    def serve_at(self, public_url: str) -> None:
+    def serve_at(self, public_url: str, *, passed_on: Set[bytes] = ANSWER_HEADERS) -> None:
         """See :class:`Responder`."""
         parts = urlsplit(public_url)
+        self._passed_on = passed_on
         self._scheme, self._host = parts.scheme, parts.netloc.encode()
 
     async def respond(self, stream: Incoming) -> None:
         """See :class:`Responder`."""
-        await serve_stream(stream, self._answer)
+        await serve_stream(stream, self._answer, passed_on=self._passed_on)
 
     async def _answer(self, call: Call) -> None:
         head = RequestHead(

@@ -3,7 +3,7 @@
 Whatever a broker says, nobody else is asked: it chooses a path there, and no more.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Set
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -11,6 +11,7 @@ import httpcore
 import trio
 
 from agentgather.tunnel.call import Call, serve_stream
+from agentgather.tunnel.guard import ANSWER_HEADERS
 from agentgather.tunnel.http_server import HttpServer
 from agentgather.tunnel.incoming import Incoming
 from agentgather.wire.errors import Unavailable
@@ -40,15 +41,17 @@ class TargetResponder:
     def __init__(self, target: str) -> None:
         self._server = HttpServer(target, connections=MAX_STREAMS, idle_seconds=IDLE_SECONDS)
         self._host = self._server.host
+        self._passed_on: Set[bytes] = ANSWER_HEADERS
 
-    def serve_at(self, public_url: str) -> None:
+    def serve_at(self, public_url: str, *, passed_on: Set[bytes] = ANSWER_HEADERS) -> None:
         """See :class:`agentgather.tunnel.responder.Responder`."""
         # The server knows by it at which of its URLs it is asked.
         self._host = urlsplit(public_url).netloc.encode()
+        self._passed_on = passed_on
 
     async def respond(self, stream: Incoming) -> None:
         """See :class:`agentgather.tunnel.responder.Responder`."""
-        await serve_stream(stream, self._answer)
+        await serve_stream(stream, self._answer, passed_on=self._passed_on)
 
     async def close(self) -> None:
         """Close the connections that are kept."""

@@ -226,10 +226,11 @@ REGISTRATIONS_PER_HOUR: Final = 20
 NOTES_PER_REGISTRATION: Final = 3
 """Lines of the access log, for each of them, about registrations of one address: the claim, a
 return, a refusal. What is refused or returns costs its client nothing, and a line costs disk."""
-RETURNS_PER_WINDOW: Final = 120
-"""Registrations of one route's owner, after its first: a network that breaks twice a second."""
+RETURNS_PER_WINDOW: Final = 80
+"""Registrations of one route's owner, after its first: a network that breaks each second, and
+then some. They cost a broker a millisecond each."""
 VAIN_HANDSHAKES_PER_WINDOW: Final = 20
-"""Handshakes of one address that came to nothing. Those that follow have to wait."""
+"""Handshakes of one address that led to no registration. Those that follow have to wait."""
 VAIN_WAIT_SECONDS: Final = 5
 """How long they wait for the broker's answer; a host has 10 s of patience."""
 MAX_PENDING: Final = 1_024

@@ -184,6 +184,10 @@ CLOSE_CODES: Final = {
 }
 """Why a link ended, as WebSocket close codes; any other reason is 1000 or 1011."""
 
+FAULT_CODES: Final = frozenset({"bad_frame", "flow_control", "rate_limited"})
+"""Those of them by which one end says that the other has broken the protocol. A host that is
+told so stays away for ``FAULT_PAUSE_SECONDS``."""
+
 FromHost = Register | Response | Data | Window | Reset | Ping | Pong | GoingAway
 FromBroker = (
     Challenge | Registered | Refused | Request | Data | Window | Reset | Ping | Pong | GoingAway

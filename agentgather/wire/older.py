@@ -11,6 +11,8 @@
 
 Each answer has ``ok``; a refusal is the ``Refusal`` of every other surface. ``tunnel.md``
 has what each end does with it. Those programs are finished: nothing here changes any more.
+
+Their rooms answer as rooms do, but for ``OlderMessages``, at the end.
 """
 
 from typing import Annotated, Final
@@ -115,3 +117,11 @@ class Closed(msgspec.Struct, frozen=True, kw_only=True):
     ok: bool = True
     route_slug: str
     status: str = "closed"
+
+
+class OlderMessages(msgspec.Struct, frozen=True, kw_only=True):
+    """GET /messages of a room of those versions: all after ``since_id``, in no pages."""
+
+    ok: bool = True
+    messages: msgspec.Raw
+    next_since_id: int

@@ -24,7 +24,10 @@ static const char *make_folders(const char *path) {
     for (char *slash = strchr(part + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
         /* A folder that is there may be on a disk that can't be written to, or not be ours. */
-        if (mkdir(part, 0700) && access(part, F_OK)) return strerror(errno);
+        if (mkdir(part, 0700)) {
+            const char *why = strerror(errno);
+            if (access(part, F_OK)) return why;
+        }
         *slash = '/';
     }
     return NULL;

@@ -20,6 +20,7 @@ from pathlib import Path
 from tests.bench.seeds import PARTICIPANTS, token
 
 HEAD_END = b"\r\n\r\n"
+Connect = Callable[[int], socket.socket]
 
 
 def connect(port: int) -> socket.socket:
@@ -53,7 +54,12 @@ def is_whole(data: bytes) -> bool:
 
 
 def closed_loop(
-    port: int, connections: int, seconds: float, request: Callable[[int], bytes], status: bytes
+    port: int,
+    connections: int,
+    seconds: float,
+    request: Callable[[int], bytes],
+    status: bytes,
+    connect: Connect = connect,
 ) -> dict[str, float]:
     """Keep one request in flight on each connection for so long."""
     poll = select.epoll()

@@ -1,6 +1,6 @@
 """Hosts as light tasks of one process: the program's own tunnel, over real sockets.
 
-    python -m tests.bench.hosts BROKER_PORT COUNT NAME
+    python -m tests.bench.hosts BROKER COUNT NAME      BROKER: its port here, or its URL
 
 Their slugs are NAME-0, NAME-1 and so on. Each opening and each loss of a link is a line of
 JSON on standard output, with how many are open and when that was, as ``time.perf_counter``
@@ -49,7 +49,7 @@ class Hosts:
         print(json.dumps({"open": self._open, "at": time.perf_counter()}), flush=True)
 
 
-async def run_host(port: int, slug: str, tell: Any) -> None:
+async def run_host(broker: str, slug: str, tell: Any) -> None:
     is_open = False
 
     def on_event(event: TunnelEvent) -> None:
@@ -60,7 +60,7 @@ async def run_host(port: int, slug: str, tell: Any) -> None:
             is_open = isinstance(event, Opened)
 
     await run_tunnel(
-        TunnelPlan(f"http://127.0.0.1:{port}", slug, f"agh_{slug}"),
+        TunnelPlan(broker, slug, f"agh_{slug}"),
         AsgiResponder(answer),
         stop=trio.Event(),
         on_event=on_event,
@@ -68,13 +68,15 @@ async def run_host(port: int, slug: str, tell: Any) -> None:
     )
 
 
-async def main(port: int, count: int, name: str) -> None:
+async def main(broker: str, count: int, name: str) -> None:
     hosts = Hosts()
     settle_memory()
     async with trio.open_nursery() as nursery:
         for number in range(count):
-            nursery.start_soon(partial(run_host, port, f"{name}-{number}", hosts.tell))
+            nursery.start_soon(partial(run_host, broker, f"{name}-{number}", hosts.tell))
 
 
 if __name__ == "__main__":
-    trio.run(main, int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
+    where = sys.argv[1]
+    url = f"http://127.0.0.1:{where}" if where.isdigit() else where
+    trio.run(main, url, int(sys.argv[2]), sys.argv[3])

@@ -13,6 +13,7 @@ import sys
 import time
 
 from tests.bench.clients import (
+    Connect,
     connect,
     get_request,
     is_whole,
@@ -26,7 +27,13 @@ FLOODING = 32
 
 
 def waits(
-    port: int, metrics_port: int, pid: int, rounds: int, count: int, slugs: list[str]
+    port: int,
+    metrics_port: int,
+    pid: int,
+    rounds: int,
+    count: int,
+    slugs: list[str],
+    connect: Connect = connect,
 ) -> dict[str, float]:
     """Hold ``count`` waits in each room, post one message to each, time all the answers."""
     posters = {slug: connect(port) for slug in slugs}

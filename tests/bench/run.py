@@ -1,7 +1,7 @@
 """Measure the real server as a process, and print a table: `make bench`.
 
     python tests/bench/run.py [--quick] [part …]      parts: start posts waits reads shutdown cli
-                                                            page tunnel
+                                                            page tunnel front built
 
 The load generator is a process of its own on the same machine. Figures are medians of
 three where a part is short enough to repeat; machines are noisy, so compare ratios.
@@ -20,13 +20,16 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY))
 
+from tests.bench.built import measure_built_program  # noqa: E402
 from tests.bench.clients import connect, get_request, is_whole, last_id, resident_kib  # noqa: E402
+from tests.bench.floods import measure_hostile_hosts  # noqa: E402
+from tests.bench.front import measure_front as measure_through_front  # noqa: E402
 from tests.bench.page import measure_visits  # noqa: E402
 from tests.bench.processes import AGENTGATHER, client, median_of, room_of, served  # noqa: E402
 from tests.bench.seeds import seed_conversation, token  # noqa: E402
 from tests.bench.tunnel import measure_public_way  # noqa: E402
 
-PARTS = ("start", "posts", "waits", "reads", "shutdown", "cli", "page", "tunnel")
+PARTS = ("start", "posts", "waits", "reads", "shutdown", "cli", "page", "tunnel", "front", "built")
 
 
 def main() -> None:
@@ -179,6 +182,18 @@ def measure_page(*, quick: bool) -> None:
 
 def measure_tunnel(*, quick: bool) -> None:
     for what, figure in measure_public_way(quick=quick):
+        show(what, figure)
+    for what, figure in measure_hostile_hosts(quick=quick):
+        show(what, figure)
+
+
+def measure_front(*, quick: bool) -> None:
+    for what, figure in measure_through_front(quick=quick):
+        show(what, figure)
+
+
+def measure_built(*, quick: bool) -> None:
+    for what, figure in measure_built_program(quick=quick):
         show(what, figure)
 
 

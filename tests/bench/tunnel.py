@@ -89,9 +89,12 @@ def brokered(state: Path, *options: str, port: int = 0, metrics_port: int = 0) -
 
 
 @contextmanager
-def hosted(broker: Broker, count: int, name: str) -> Iterator["LightHosts"]:
+def hosted(
+    broker: Broker, count: int, name: str, *, url: str | None = None
+) -> Iterator["LightHosts"]:
+    """Run so many hosts; ``url`` is the broker's, where that is not its port."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.bench.hosts", str(broker.port), str(count), name],
+        [sys.executable, "-m", "tests.bench.hosts", url or str(broker.port), str(count), name],
         cwd=REPOSITORY,
         stdout=subprocess.PIPE,
         bufsize=0,

@@ -8,11 +8,18 @@ from trio.testing import MockClock
 
 from agentgather.broker.gate import CheckToken, Gate
 from agentgather.broker.leases import Terms
-from agentgather.broker.quota import Quotas, RegistrationQuota
+from agentgather.broker.quota import Quotas
+from agentgather.broker.registration_quota import RegistrationQuota, ReturnQuota
 from agentgather.broker.route import Route
 from agentgather.broker.routes import Routes
 from agentgather.wire.errors import Rejected
-from agentgather.wire.limits import REGISTRATION_WINDOW_SECONDS
+from agentgather.wire.limits import (
+    FAULT_PAUSE_SECONDS,
+    NOTES_PER_REGISTRATION,
+    RATE_WINDOW_SECONDS,
+    REGISTRATION_WINDOW_SECONDS,
+    RETURNS_PER_WINDOW,
+)
 
 ADA, EVE = b"a" * 32, b"e" * 32
 HOME, AWAY = "192.0.2.1", "198.51.100.1"
@@ -31,14 +38,17 @@ class Entry:
 
     def __init__(self, check_token: CheckToken | None = None) -> None:
         self.counted: list[str] = []
+        self.noted: list[tuple[str, str | None]] = []
         self.routes = Routes(Disk(), lambda slug: f"<{slug}>", terms=Terms(900, 28_800, 100, 1000))
         quota = RegistrationQuota(Quotas(registrations_per_client=3))
         self.gate = Gate(
             self.routes,
             quota,
+            ReturnQuota(),
             "https://rooms.example/x",
             check_token=check_token,
             count=self.counted.append,
+            note=lambda slug, code, _seconds: self.noted.append((slug, code)),
         )
 
     async def admit(
@@ -50,7 +60,7 @@ class Entry:
         """Try in vain, and have it counted as the endpoints do."""
         with pytest.raises(Rejected) as caught:
             await self.admit(slug, owner, **more)
-        self.gate.count_failure(more.get("client", HOME), caught.value)
+        self.gate.count_failure(more.get("client", HOME), caught.value, slug)
         return caught.value
 
 
@@ -139,3 +149,86 @@ async def test_an_owner_who_comes_back_needs_its_token_as_well() -> None:
     await entry.admit("demo", token="agr_good")
     good.clear()
     assert (await entry.refused("demo", token="agr_good")).code == "slug_forbidden"
+
+
+# --- An owner's return ----------------------------------------------------------------------
+async def test_after_a_fault_the_owner_stays_away_and_then_is_let_in(  # W06
+    autojump_clock: MockClock,
+) -> None:
+    entry = Entry()
+    route = await entry.admit("demo")
+    entry.gate.pause(route)
+    refusal = await entry.refused("demo")
+    assert (refusal.code, refusal.retry_after) == ("rate_limited", FAULT_PAUSE_SECONDS)
+    # That it comes too early does it no harm, and neither does it anybody else.
+    await trio.sleep(FAULT_PAUSE_SECONDS - 0.1)
+    assert (await entry.refused("demo", client=AWAY)).retry_after == 1
+    await entry.admit("other")
+    await trio.sleep(0.1)
+    assert await entry.admit("demo") is route
+
+
+async def test_the_pause_of_a_route_tells_a_stranger_nothing() -> None:
+    entry = Entry()
+    entry.gate.pause(await entry.admit("demo"))
+    assert (await entry.refused("demo", EVE, client=AWAY)).code == "route_slug_taken"
+
+
+async def test_an_owner_comes_back_so_often_in_a_minute_and_no_more(  # W06
+    autojump_clock: MockClock,
+) -> None:
+    entry = Entry()
+    await entry.admit("demo")
+    for _ in range(RETURNS_PER_WINDOW):
+        await entry.admit("demo")
+    refusal = await entry.refused("demo", client=AWAY)
+    assert refusal.code == "rate_limited"
+    assert refusal.retry_after is not None
+    assert 1 <= refusal.retry_after <= RATE_WINDOW_SECONDS + 1
+    await entry.admit("other")
+    await trio.sleep(refusal.retry_after)
+    await entry.admit("demo")
+
+
+async def test_a_network_that_breaks_once_a_second_keeps_nobody_away(
+    autojump_clock: MockClock,
+) -> None:
+    entry = Entry()
+    for _ in range(600):
+        await entry.admit("demo")
+        await trio.sleep(1)
+
+
+# --- What the access log is told ----------------------------------------------------------
+async def test_each_registration_is_noted_with_what_came_of_it() -> None:
+    entry = Entry()
+    await entry.admit("demo")
+    await entry.admit("demo")
+    await entry.refused("demo", EVE, client=AWAY)
+    entry.gate.count_failure(AWAY, Rejected("slug_forbidden"))  # before any slug was claimed
+    assert entry.noted == [
+        ("demo", None),
+        ("demo", None),
+        ("demo", "route_slug_taken"),
+        ("", "slug_forbidden"),
+    ]
+
+
+async def test_one_address_has_so_many_lines_an_hour_whatever_it_tries(
+    autojump_clock: MockClock,
+) -> None:
+    """A line costs the operator's disk, and a refusal costs its client nothing."""
+    entry = Entry()
+    most = NOTES_PER_REGISTRATION * 3
+    await entry.admit("demo")
+    for _ in range(20):
+        await entry.admit("demo")  # an owner's return is free
+    for number in range(100):
+        await entry.refused(f"no slug {number}!")
+    assert len(entry.noted) == most
+    assert len(entry.counted) == 121
+    await entry.admit("other", EVE, client=AWAY)
+    assert len(entry.noted) == most + 1
+    await trio.sleep(REGISTRATION_WINDOW_SECONDS + 61)
+    await entry.admit("more")
+    assert entry.noted[-1] == ("more", None)

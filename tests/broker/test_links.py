@@ -7,11 +7,21 @@ from typing import Any
 import pytest
 import trio
 
-from agentgather.broker.links import MAX_PENDING
 from agentgather.broker.quota import Quotas
 from agentgather.link.handshake import RegistrationRefused, register
 from agentgather.link.proof import owner_of, prove
-from agentgather.wire.limits import MAX_FRAME_BYTES, REGISTER_SECONDS
+from agentgather.wire.limits import (
+    FAULT_PAUSE_SECONDS,
+    MAX_CONTROL_BURST,
+    MAX_FRAME_BYTES,
+    MAX_PENDING_PER_CLIENT,
+    NOTES_PER_REGISTRATION,
+    REGISTER_SECONDS,
+    REGISTRATIONS_PER_HOUR,
+    RESPONSE_CREDIT_BYTES,
+    VAIN_HANDSHAKES_PER_WINDOW,
+    VAIN_WAIT_SECONDS,
+)
 from agentgather.wire.link import (
     CLOSE_CODES,
     NONCE_BYTES,
@@ -128,7 +138,8 @@ async def test_a_host_that_does_not_register_is_let_go(stage: Stage) -> None:  #
 
 
 async def test_those_who_do_not_register_are_bounded(stage: Stage) -> None:
-    sockets = [await stage.socket() for _ in range(MAX_PENDING)]
+    sockets = [await stage.socket() for _ in range(MAX_PENDING_PER_CLIENT)]
+    assert (await stage.socket(address=EVE)).denied is None
     denied = (await stage.socket()).denied
     assert denied is not None
     assert denied.outcome == (503, "overloaded")
@@ -149,6 +160,36 @@ async def test_a_host_that_leaves_before_it_registers_leaves_nothing(stage: Stag
     await host.socket.over.wait()
     await settled()
     assert len(stage.broker.links) == 0
+
+
+async def seconds_until_accepted(stage: Stage, address: str = ADA) -> float:
+    """Come, and leave again at once."""
+    started = trio.current_time()
+    socket = await stage.socket(address=address)
+    socket.line.cut()
+    await socket.over.wait()
+    return trio.current_time() - started
+
+
+async def test_who_came_in_vain_too_often_is_let_in_late(stage: Stage) -> None:  # W06
+    for _ in range(VAIN_HANDSHAKES_PER_WINDOW):
+        assert await seconds_until_accepted(stage) < 1
+    assert await seconds_until_accepted(stage) == pytest.approx(VAIN_WAIT_SECONDS, abs=0.1)
+    assert await seconds_until_accepted(stage, EVE) < 1
+    # Whoever means it, behind the same address, only has to wait.
+    started = trio.current_time()
+    await stage.host()
+    assert trio.current_time() - started == pytest.approx(VAIN_WAIT_SECONDS, abs=0.1)
+    assert (await stage.ask("GET", "/demo/status")).status == 200
+    assert 'rate_limited_total{kind="handshake"} 2.0' in stage.broker.metrics.render().decode()
+
+
+async def test_hosts_that_come_and_register_are_never_late(stage: Stage) -> None:
+    """Hundreds come back at once after a restart, and all of them may share one address."""
+    started = trio.current_time()
+    for number in range(3 * VAIN_HANDSHAKES_PER_WINDOW):
+        await stage.host(slug=f"room-{number}")
+    assert trio.current_time() - started < 1
 
 
 # --- T01: the proof -------------------------------------------------------------------------
@@ -286,6 +327,21 @@ async def test_with_tokens_only_who_has_one_registers(tmp_path: Path) -> None:
         assert (await refusal(stage)).code == "slug_forbidden"
 
 
+async def test_a_disk_that_takes_nothing_turns_away_claims_and_no_returning_host(
+    tmp_path: Path,
+) -> None:
+    async with open_stage(tmp_path, needs_token=True) as stage:
+        _, token = stage.state.add_token("ops", now_wall_s=0)
+        _, fresh = stage.state.add_token("new", now_wall_s=0)
+        await stage.host(registration_token=token)
+        stage.state._connection.execute("PRAGMA query_only = ON")
+        # The day of this token's first use cannot be noted.
+        await stage.host(registration_token=fresh)
+        refused = await refusal(stage, slug="other", registration_token=fresh)
+        assert (refused.code, refused.retry_after_s) == ("storage_failed", 60)
+        assert [one.last_used_day is None for one in stage.state.list_tokens()] == [False, True]
+
+
 async def test_a_client_registers_5_rooms_and_an_owners_return_is_free(tmp_path: Path) -> None:
     async with open_stage(tmp_path, quotas=Quotas()) as stage:
         for number in range(5):
@@ -315,7 +371,8 @@ async def test_failed_registrations_count_and_then_nobody_is_asked_for_a_proof_a
 
 async def test_a_flood_of_claims_takes_20_slugs_an_hour_and_5_at_once(tmp_path: Path) -> None:
     """B02: and what they leave goes."""
-    async with open_stage(tmp_path, quotas=Quotas(), idle_seconds=30) as stage:
+    idle = 200 * VAIN_WAIT_SECONDS
+    async with open_stage(tmp_path, quotas=Quotas(), idle_seconds=idle) as stage:
         for number in range(200):
             host = RawHost(await stage.socket())
             await host.claim(f"room-{number}")
@@ -325,7 +382,7 @@ async def test_a_flood_of_claims_takes_20_slugs_an_hour_and_5_at_once(tmp_path: 
             host.line.cut()
         await settled()
         assert len(stage.broker.routes) == 5
-        await trio.sleep(40)
+        await trio.sleep(idle + 10)
         assert len(stage.broker.routes) == 0
         assert stage.state.load_leases() == []
 
@@ -458,8 +515,61 @@ async def test_a_flood_of_pings_ends_its_link(stage: Stage) -> None:  # T08, W06
             host.socket._theirs.put(flood)
             sent += 1
             await trio.lowlevel.checkpoint()
-    assert sent <= 40_000
+    assert sent <= 2 * MAX_CONTROL_BURST
     assert (await stage.ask("GET", "/other/status")).status == 200
+
+
+FAULTS: dict[str, list[FromHost]] = {
+    "rate_limited": [Ping(id=1)] * (MAX_CONTROL_BURST + 1),
+    "bad_frame": [Data(stream=1, data=b"x")],
+    "flow_control": [],  # see below
+}
+
+
+@pytest.mark.parametrize("code", FAULTS)
+async def test_after_a_fault_its_host_stays_away_and_others_come_as_ever(  # W06
+    stage: Stage, code: str
+) -> None:
+    host = await stage.raw_host()
+    for frame in FAULTS[code]:
+        host.socket._theirs.put(encode_frame(frame))
+    if code == "flow_control":
+        stage.start("GET", "/demo/status")
+        asked = await host.hear(Request)
+        await host.say(response(asked.stream, bytes(RESPONSE_CREDIT_BYTES + 1)))
+    # It is so from that moment, whether the host has taken its leave or not.
+    await settled()
+    started = trio.current_time()
+    refused = await refusal(stage, address=EVE)
+    assert (refused.code, refused.retry_after_s) == ("rate_limited", FAULT_PAUSE_SECONDS)
+    await stage.host(slug="other", secret=OTHER_SECRET)
+    await trio.sleep(FAULT_PAUSE_SECONDS - (trio.current_time() - started))
+    assert (await stage.host()).end is None
+
+
+async def test_who_leaves_just_before_it_would_be_cut_has_won_nothing(  # W06
+    stage: Stage,
+) -> None:
+    """What a host may send without reason is the route's, and not each link's anew."""
+    for _ in range(2):
+        host = await stage.raw_host()
+        for _ in range(MAX_CONTROL_BURST * 3 // 4):
+            host.socket._theirs.put(encode_frame(Pong(id=1)))
+        await settled()
+        host.line.cut()
+        await settled()
+    assert (await refusal(stage)).code == "rate_limited"
+
+
+@pytest.mark.parametrize("code", ["", "going_away", "heartbeat_timeout"])
+async def test_a_host_whose_link_just_ends_may_come_back_at_once(stage: Stage, code: str) -> None:
+    for _ in range(50):
+        host = await stage.raw_host()
+        if code == "going_away":
+            await host.say(GoingAway(code=code))
+        host.line.cut(CLOSE_CODES.get(code, 1006), code)
+        await settled()
+    assert (await stage.host()).end is None
 
 
 async def test_a_host_that_reads_nothing_is_cut_off(stage: Stage) -> None:
@@ -486,11 +596,50 @@ async def test_links_are_noted_with_their_end_and_nothing_that_the_host_chose(
     await trio.sleep(1)
     text = stage.log.data.decode()
     events = [line["event"] for line in stage.log.lines]
-    assert events == ["link_open", "link_end", "link_open"]
+    assert events == ["register", "link_open", "link_end", "register", "link_open"]
     assert "secret" not in text
     assert "demo" not in text
-    [opened, ended, _] = stage.log.lines
+    [_, opened, ended, *_] = stage.log.lines
     assert opened["route_hash"] == ended["route_hash"]
+
+
+async def test_registrations_are_noted_without_slug_token_or_address(tmp_path: Path) -> None:
+    async with open_stage(tmp_path, needs_token=True) as stage:
+        _, token = stage.state.add_token("ops", now_wall_s=0)
+        socket = await stage.socket()
+        await register(
+            socket.line, slug="demo", secret=SECRET, registration_token=token, claim_only=True
+        )
+        await refusal(stage, secret=OTHER_SECRET, registration_token=token, address=EVE)
+        await refusal(stage, slug="x" * 63, registration_token="agr_junk")
+        await refusal(stage, slug="My secret words", registration_token=token)
+        host = RawHost(await stage.socket())
+        await host.claim(proof=bytes(32))
+        await host.hear(Refused)
+        host.line.cut()
+        await trio.sleep(1)
+        [claimed, taken, forbidden, invalid, unproven] = stage.log.lines
+        route = claimed["route_hash"]
+        assert claimed == {"event": "register", "route_hash": route, "duration_ms": 0}
+        assert taken == {"event": "register", "route_hash": route, "error": "route_slug_taken"}
+        assert forbidden.pop("route_hash") not in (route, None)
+        assert forbidden == {"event": "register", "error": "slug_forbidden"}
+        # What is no slug is not even hashed, and who proved nothing claimed none.
+        assert invalid == {"event": "register", "error": "invalid_registration"}
+        assert unproven == {"event": "register", "error": "slug_forbidden"}
+        for secret in ("demo", "xxx", "agr_", "words", ADA, EVE):
+            assert secret not in stage.log.data.decode()
+
+
+async def test_a_flood_of_registrations_writes_a_bounded_log(tmp_path: Path) -> None:  # B02
+    async with open_stage(tmp_path, quotas=Quotas()) as stage:
+        for number in range(500):
+            host = RawHost(await stage.socket())
+            await host.claim(f"room-{number}", proof=bytes(32))
+            await host.hear(Refused)
+            host.line.cut()
+        await trio.sleep(1)
+        assert len(stage.log.lines) == NOTES_PER_REGISTRATION * REGISTRATIONS_PER_HOUR
 
 
 async def test_an_answer_of_a_link_that_is_over_goes_nowhere(stage: Stage) -> None:

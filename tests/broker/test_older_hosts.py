@@ -72,8 +72,8 @@ class Broker:
             raise Rejected("slug_forbidden")
         return await self.routes.claim(slug, owner, client)
 
-    def count_failure(self, client: str, error: Rejected) -> None:
-        self.failures.append(error.code)
+    def count_failure(self, client: str, error: Rejected, slug: str = "") -> None:
+        self.failures.append(f"{slug}: {error.code}")
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         tally = Tally(scope["method"], receive, send)
@@ -482,7 +482,7 @@ async def test_where_a_token_is_needed_an_older_host_is_refused(autojump_clock: 
     broker.needs_token = True
     with refused("slug_forbidden"):
         await broker.host().register("room")
-    assert broker.failures == ["slug_forbidden"]
+    assert broker.failures == ["room: slug_forbidden"]
 
 
 # --- What is no older host's -----------------------------------------------------------

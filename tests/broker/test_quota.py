@@ -4,7 +4,8 @@ import tracemalloc
 
 import pytest
 
-from agentgather.broker.quota import Quotas, RegistrationQuota, RequestQuota, Trust
+from agentgather.broker.quota import Quotas, RequestQuota, Trust
+from agentgather.broker.registration_quota import RegistrationQuota
 from agentgather.wire.errors import Unavailable
 from agentgather.wire.limits import MAX_RATE_KEYS, MAX_TRUSTED, TRUST_SECONDS
 

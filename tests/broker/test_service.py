@@ -20,7 +20,7 @@ async def test_a_request_goes_through_and_is_noted(tmp_path: Path) -> None:
         assert asked.status == 200
         assert asked.json()["path"] == "/status"
     events = [line["event"] for line in server.log.lines]
-    assert events == ["start", "link_open", "request", "link_end", "stop"]
+    assert events == ["start", "register", "link_open", "request", "link_end", "stop"]
 
 
 async def test_metrics_are_served_apart(tmp_path: Path) -> None:

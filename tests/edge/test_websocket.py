@@ -10,6 +10,7 @@ from trio.testing import MockClock
 
 from agentgather.edge.bounds import Bounds
 from agentgather.edge.websocket_frames import MAX_TURN_FRAMES
+from agentgather.wire.limits import MAX_CONTROL_FRAMES_PER_SECOND, SMALL_BYTES
 from tests.edge.frames import (
     ACCEPT,
     BINARY,
@@ -330,13 +331,74 @@ async def test_pings_now_and_then_and_fragments_of_a_message_are_no_flood(
     async with one_connection(repeat) as peer:
         await upgrade(peer)
         for _ in range(30):
-            await peer.send(frame(PING) * 1_900)
+            await peer.send(frame(PING) * 190)
             data = b""
-            while len(data) < 2 * 1_900:
+            while len(data) < 2 * 190:
                 data += await peer.stream.receive_some(65536)
             await trio.sleep(1)
         await peer.send(frame(BINARY, b"x"))
         assert await read_frame(peer) == (BINARY, b"x")
+
+
+@pytest.mark.parametrize(("over", "is_flood"), [(0, False), (1, True)])
+async def test_so_many_small_fragments_may_come_at_once(  # W06
+    over: int, is_flood: bool, autojump_clock: MockClock
+) -> None:
+    async with one_connection(repeat) as peer:
+        await upgrade(peer)
+        fragments = MAX_CONTROL_FRAMES_PER_SECOND - 1 + over
+        data = frame(BINARY, b"x", fin=False)
+        data += frame(CONTINUATION, b"x", fin=False) * fragments
+        await peer.send(data + frame(CONTINUATION))
+        first = await peer.stream.receive_some(1)
+        assert first[0] & 15 == (CLOSE if is_flood else BINARY)
+
+
+async def test_fragments_that_bring_something_are_no_flood(autojump_clock: MockClock) -> None:
+    """Some libraries cut every long message into pieces of 4 KiB."""
+    pieces = 64
+    async with one_connection(repeat, bounds=Bounds(websocket_message_bytes=MIB)) as peer:
+        await upgrade(peer)
+        for _ in range(2 * MAX_CONTROL_FRAMES_PER_SECOND // pieces):
+            await peer.send(frame(BINARY, bytes(SMALL_BYTES), fin=False))
+            await peer.send(frame(CONTINUATION, bytes(SMALL_BYTES), fin=False) * pieces)
+            await peer.send(frame(CONTINUATION))
+            whole = await peer.stream.receive_some(MIB)
+            while len(whole) < (pieces + 1) * SMALL_BYTES:
+                whole += await peer.stream.receive_some(MIB)
+            assert whole[0] & 15 == BINARY
+
+
+CUT_FOR = {
+    "a flood": (frame(PING) * (MAX_CONTROL_FRAMES_PER_SECOND + 1), 1008),
+    "a message without end": (frame(BINARY, bytes(3000)), 1009),
+    "a frame that is none": (frame(3, b"x"), 1002),
+    "a text that is none": (frame(TEXT, b"\xc3\x28"), 1007),
+    # The peer's own word is no proof of a fault.
+    "its own close": (frame(CLOSE, b"\x03\xf0"), 1006),
+    "no word at all": (b"", 1006),
+}
+
+
+@pytest.mark.parametrize("what", CUT_FOR)
+async def test_the_application_is_told_what_its_peer_was_cut_for(  # W06
+    what: str, autojump_clock: MockClock
+) -> None:
+    told = []
+
+    async def app(_scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        told.append(await receive())
+
+    data, code = CUT_FOR[what]
+    async with one_connection(app, bounds=Bounds(websocket_message_bytes=2000)) as peer:
+        await upgrade(peer)
+        await peer.send(data)
+        if not data:
+            await peer.stream.aclose()
+        await peer.ended.wait()
+    assert told == [{"type": "websocket.disconnect", "code": code}]
 
 
 async def test_a_flood_of_pings_lets_others_run() -> None:

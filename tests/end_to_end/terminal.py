@@ -56,24 +56,30 @@ class Terminal:
 
 
 class CurlAgent:
-    """An agent that has a shell and curl, and does what the blocks of its card say."""
+    """An agent that has ``shell`` and curl, and does what the blocks of its card say."""
 
     def __init__(
-        self, folder: Path, card_command: str, further: Mapping[str, str] = _NOTHING
+        self,
+        folder: Path,
+        card_command: str,
+        further: Mapping[str, str] = _NOTHING,
+        *,
+        shell: str = "bash",
     ) -> None:
         folder.mkdir()
         self.folder = folder
+        self.shell = shell
         self.environment = {"PATH": os.environ["PATH"], **further}
-        card = self.bash(card_command)
+        card = self.run(card_command)
         self.card = card
         self.blocks = re.findall(r"^```sh\n(.*?)^```$", card, re.MULTILINE | re.DOTALL)
         self.set_up, self.join, self.wait, self.loop, self.post, self.reply = self.blocks[:6]
         self.heard = folder / "heard.jsonl"
         self.loops: list[subprocess.Popen[bytes]] = []
 
-    def bash(self, script: str) -> str:
+    def run(self, script: str) -> str:
         done = subprocess.run(
-            ["bash", "-euc", script],
+            [self.shell, "-euc", script],
             capture_output=True,
             text=True,
             env=self.environment,
@@ -84,14 +90,14 @@ class CurlAgent:
         return done.stdout
 
     def does(self, block: str) -> dict[str, object]:
-        answer: dict[str, object] = json.loads(self.bash(self.set_up + block))
+        answer: dict[str, object] = json.loads(self.run(self.set_up + block))
         return answer
 
     def starts_waiting(self) -> None:
         with self.heard.open("ab") as heard:
             self.loops.append(
                 subprocess.Popen(
-                    ["bash", "-c", self.set_up + self.loop],
+                    [self.shell, "-c", self.set_up + self.loop],
                     stdout=heard,
                     env=self.environment,
                     cwd=self.folder,

@@ -6,6 +6,7 @@ import time
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,9 @@ from agentgather.server.app import build_app
 from agentgather.server.service import open_live_room
 from agentgather.storage.home import Home
 from agentgather.tunnel.client import run_tunnel
-from agentgather.tunnel.events import Opened, TunnelPlan
+from agentgather.tunnel.events import Connecting, Lost, Opened, TunnelEvent, TunnelPlan
 from agentgather.tunnel.responder import AsgiResponder
-from agentgather.wire.limits import MAX_FRAME_BYTES
+from agentgather.wire.limits import BAD_TOKENS_PER_WINDOW, MAX_FRAME_BYTES
 from agentgather.wire.link import (
     NONCE_BYTES,
     Challenge,
@@ -197,6 +198,39 @@ async def test_a_flood_ends_its_link_and_others_are_served_meanwhile(  # W06, T0
         assert max(slowest, default=0) < 5
         assert (await going.reply()).outcome == (504, "host_unavailable")
         await going.stream.aclose()
+
+
+async def no_answer(_scope: Any, _receive: Any, _send: Any) -> None:
+    """Stand in for a room that nobody asks."""
+
+
+@pytest.mark.parametrize("what", ["pings", "pings of the link"])
+async def test_who_flooded_is_turned_away_and_later_let_in(  # W06
+    server: BrokerServer, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agentgather.broker.registration_quota.FAULT_PAUSE_SECONDS", 0.9)
+    async with open_link(server) as link:
+        await link.send(FLOODS[what] * 3)
+        assert await link.close_code() in (1008, 4429, 0)
+    events: list[TunnelEvent] = []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(
+            partial(
+                run_tunnel,
+                TunnelPlan(server.url, "demo", SECRET),
+                AsgiResponder(no_answer),
+                stop=trio.Event(),
+                on_event=events.append,
+                entropy=os.urandom,
+            )
+        )
+        await server.until(lambda: any(isinstance(one, Opened) for one in events))
+        nursery.cancel_scope.cancel()
+    assert [type(one) for one in events] == [Connecting, Lost, Connecting, Opened]
+    lost = events[1]
+    assert isinstance(lost, Lost)
+    assert "for a fault of yours" in lost.reason
+    assert lost.retry_seconds >= 1
 
 
 BAD_HANDSHAKES: dict[str, tuple[str, ...]] = {
@@ -576,6 +610,16 @@ async def rooms(tmp_path: Path) -> AsyncIterator[Rooms]:
         yield Rooms(server, tokens)
 
 
+async def test_a_stranger_has_nobody_else_refused_at_the_room(rooms: Rooms) -> None:
+    """The room sees one client, whoever asks: what one of them does is not the others' doing."""
+    for number in range(BAD_TOKENS_PER_WINDOW + 1):
+        stranger = await rooms.ask("GET", f"/alpha/card?token=agp_{number}")
+        assert stranger == (403, "forbidden")
+    mistyped = rooms.tokens["alpha"][:-1]
+    assert await rooms.ask("GET", f"/alpha/card?token={mistyped}") == (403, "forbidden")
+    assert await rooms.ask("GET", "/alpha/status", seat="alpha") == (200, "ok")
+
+
 async def test_a_token_is_good_in_its_own_room(rooms: Rooms) -> None:  # A02
     post = {"text": "for alpha only"}
     assert await rooms.ask("POST", "/alpha/messages", seat="alpha", body=post) == (201, "ok")
@@ -639,7 +683,8 @@ async def test_links_that_come_and_go_leave_nothing(server: BrokerServer) -> Non
             link = RawLink(stream)
             stages: list[Callable[[], Awaitable[None]]] = [
                 lambda: link.send(handshake(server.port)[:60]),
-                lambda: link.upgrade(server.port),
+                # Who came from one address in vain too often would have to wait.
+                lambda: link.upgrade(server.port, f"X-Forwarded-For: 192.0.2.{number}"),
                 lambda: link.register(f"room-{number}"),
             ]
             if number % 4:

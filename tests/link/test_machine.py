@@ -9,12 +9,13 @@ from collections.abc import Callable
 
 import pytest
 
-from agentgather.link.allowance import MAX_BURST
+from agentgather.link.allowance import Allowance
 from agentgather.link.machine import End, LinkMachine
 from agentgather.link.outgoing import Frame
 from agentgather.link.streams import StreamState
 from agentgather.wire.errors import PeerViolation, Unavailable
 from agentgather.wire.limits import (
+    MAX_CONTROL_BURST,
     MAX_CONTROL_FRAMES_PER_SECOND,
     MAX_DATA_BYTES,
     MAX_STREAMS,
@@ -22,6 +23,7 @@ from agentgather.wire.limits import (
     PONG_SECONDS,
     REQUEST_CREDIT_BYTES,
     RESPONSE_CREDIT_BYTES,
+    SMALL_BYTES,
 )
 from agentgather.wire.link import (
     MAX_CREDIT,
@@ -56,11 +58,11 @@ def data(stream: int = 1, size: int = 1, *, end: bool = False) -> Data:
 
 
 def host() -> LinkMachine:
-    return LinkMachine(End.HOST, now=0)
+    return LinkMachine(End.HOST, Allowance(0))
 
 
 def broker() -> LinkMachine:
-    return LinkMachine(End.BROKER, now=0)
+    return LinkMachine(End.BROKER, Allowance(0))
 
 
 def ask(machine: LinkMachine) -> StreamState:
@@ -434,12 +436,12 @@ def test_a_host_takes_256_streams_and_resets_the_next() -> None:  # T17
 
 def test_a_flood_of_requests_opens_256_streams_and_ends_the_link() -> None:  # T17
     machine = host()
-    taken = MAX_STREAMS + MAX_UNREAD_ANSWERS
+    taken = MAX_STREAMS + MAX_CONTROL_BURST
     for number in range(1, taken + 1):
         machine.receive(request(number), 0)
     assert violation(machine, request(taken + 1)) == "rate_limited"
     assert len(machine.streams) == MAX_STREAMS
-    assert machine.outgoing.answers == MAX_UNREAD_ANSWERS
+    assert machine.outgoing.answers == MAX_CONTROL_BURST + 1
 
 
 def flood(count: int, *, at: float, machine: LinkMachine, frame: Frame) -> None:
@@ -458,40 +460,84 @@ def flood(count: int, *, at: float, machine: LinkMachine, frame: Frame) -> None:
         pytest.param(GoingAway(code="going_away"), id="W06 goings away"),
         pytest.param(END, id="W06 ends of a closed stream"),
         pytest.param(response(), id="W06 heads of a closed stream"),
+        pytest.param(data(), id="W06 single bytes for a closed stream"),
     ],
 )
 def test_frames_without_a_body_may_come_in_bursts_and_not_in_floods(frame: Frame) -> None:
     machine = broker()
     ask(machine)
     machine.reset(1, "cancelled")
-    # An end of a closed stream counts twice: it is empty, and it comes late.
-    count = MAX_BURST // 2 if frame == END else MAX_BURST
-    flood(count, at=0, machine=machine, frame=frame)
+    flood(MAX_CONTROL_BURST, at=0, machine=machine, frame=frame)
     assert violation(machine, frame) == "rate_limited"
+
+
+def test_what_comes_late_is_no_flood_where_it_is_large() -> None:
+    """It was on its way when its stream was closed; more than its credit is a fault anyway."""
+    machine = broker()
+    for number in range(1, 2 * MAX_CONTROL_BURST):
+        ask(machine)
+        machine.reset(number, "cancelled")
+        drain(machine)
+        for _ in range(RESPONSE_CREDIT_BYTES // SMALL_BYTES):
+            machine.receive(data(number, SMALL_BYTES), 0)
+    assert violation(machine, data(1, 1)) == "flow_control"
+
+
+def test_a_host_that_comes_back_has_no_new_allowance() -> None:  # W06
+    allowance = Allowance(0)
+    flood(MAX_CONTROL_BURST, at=0, machine=LinkMachine(End.BROKER, allowance), frame=Ping(id=1))
+    again = LinkMachine(End.BROKER, allowance)
+    assert violation(again, Ping(id=1)) == "rate_limited"
+    flood(MAX_CONTROL_FRAMES_PER_SECOND, at=1.1, machine=again, frame=Ping(id=1))
 
 
 def test_as_many_frames_as_are_allowed_each_second_may_come_for_ever() -> None:
     machine = broker()
     for second in range(1, 60):
         flood(MAX_CONTROL_FRAMES_PER_SECOND, at=second, machine=machine, frame=Ping(id=1))
-    flood(MAX_BURST - MAX_CONTROL_FRAMES_PER_SECOND, at=59, machine=machine, frame=Ping(id=1))
+    rest = MAX_CONTROL_BURST - MAX_CONTROL_FRAMES_PER_SECOND
+    flood(rest, at=59, machine=machine, frame=Ping(id=1))
     assert violation(machine, Ping(id=1), now=59) == "rate_limited"
 
 
 def test_requests_that_are_answered_are_no_flood() -> None:
     machine = host()
-    for number in range(1, MAX_BURST + 100):
+    for number in range(1, MAX_CONTROL_BURST + 100):
         assert machine.receive(request(number), 0) is not None
         machine.send(machine.streams[number], response(number, end=True))
         drain(machine)
 
 
+def test_credit_for_what_was_sent_is_no_flood_however_much_that_is() -> None:
+    """Hundreds of large answers at once take thousands of small windows a second."""
+    machine = host()
+    machine.receive(request(), 0)
+    for _ in range(2 * MAX_CONTROL_BURST):
+        size = min(machine.streams[1].credit, MAX_DATA_BYTES)
+        is_first = not machine.streams[1].sent_head
+        machine.send(machine.streams[1], response(1, bytes(size)) if is_first else data(1, size))
+        drain(machine)
+        machine.receive(Window(stream=1, credit=size), 0)
+
+
+def test_the_ends_and_resets_of_what_was_asked_are_no_flood() -> None:
+    machine = broker()
+    for number in range(1, MAX_CONTROL_BURST + 1):
+        ask(machine)
+        drain(machine)
+        if number % 2:
+            machine.receive(Reset(stream=number, code="internal_error"), 0)
+        else:
+            machine.receive(response(number), 0)
+            machine.receive(Data(stream=number, end=True), 0)
+
+
 def test_a_peer_that_does_not_read_is_cut_off_before_its_answers_fill_the_memory() -> None:
     machine = host()
-    for _ in range(MAX_UNREAD_ANSWERS):
-        machine.receive(Ping(id=7), 0)
+    for number in range(MAX_UNREAD_ANSWERS):
+        machine.receive(Ping(id=7), number / MAX_CONTROL_FRAMES_PER_SECOND)
     assert len(machine.outgoing) == MAX_UNREAD_ANSWERS
-    assert violation(machine, Ping(id=7)) == "rate_limited"
+    assert violation(machine, Ping(id=7), now=60) == "rate_limited"
 
 
 def test_bodies_that_wait_to_be_sent_do_not_count_as_unread_answers() -> None:

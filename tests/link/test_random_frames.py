@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from agentgather.link.allowance import Allowance
 from agentgather.link.machine import End, LinkMachine
 from agentgather.link.outgoing import Frame
 from agentgather.wire.errors import PeerViolation, Unavailable
@@ -50,7 +51,7 @@ class Walk:
     """One end of a link, and its owner's view of it."""
 
     def __init__(self, end: End) -> None:
-        self.machine = LinkMachine(end, now=0, max_streams=STREAMS)
+        self.machine = LinkMachine(end, Allowance(0), max_streams=STREAMS)
         self.states = self.machine.streams._by_id
         self.live: set[int] = set()
         self.buffered: dict[int, int] = {}

@@ -9,6 +9,7 @@ from collections import deque
 
 import pytest
 
+from agentgather.link.allowance import Allowance
 from agentgather.link.machine import End, LinkMachine
 from agentgather.link.streams import StreamState
 from agentgather.wire.limits import MAX_DATA_BYTES, MAX_ROUTE_BUFFER_BYTES
@@ -45,7 +46,7 @@ class Side:
     """One end of the link. ``line`` is what is on its way to here."""
 
     def __init__(self, end: End, chance: random.Random) -> None:
-        self.machine = LinkMachine(end, now=0, max_streams=MOST_STREAMS)
+        self.machine = LinkMachine(end, Allowance(0), max_streams=MOST_STREAMS)
         self.line: deque[bytes] = deque()
         self.owners: dict[int, Owner] = {}
         self.chance = chance

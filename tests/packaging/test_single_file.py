@@ -236,6 +236,16 @@ def test_a_folder_must_be_named_from_the_root(make_file: Make) -> None:
     )
 
 
+def test_a_place_where_no_folder_can_be_made_says_why(make_file: Make) -> None:
+    said = run(make_file("1.0"), AGENTGATHER_UNPACK_DIR="/sys/none")
+    assert said.returncode == 1
+    assert re.search(
+        r"\(/sys/none/agentgather-\d+: (Operation not permitted|Permission denied|Read-only file "
+        r"system)\); set AGENTGATHER_UNPACK_DIR ",
+        said.stderr,
+    )
+
+
 def test_the_cache_of_the_desktop_comes_before_the_home(make_file: Make, tmp_path: Path) -> None:
     run(make_file("1.0"), home=tmp_path, XDG_CACHE_HOME=str(tmp_path / "deep" / "cache"))
     assert kept(tmp_path / "deep" / "cache" / "agentgather") == ["1.0"]

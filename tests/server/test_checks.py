@@ -4,13 +4,20 @@ import pytest
 import trio
 
 from agentgather.edge.answers import SECURITY_HEADERS
+from agentgather.edge.origins import Served
 from agentgather.page.files import ASSETS
+from agentgather.server.app import build_app
 from agentgather.server.routes import ROUTES, Access, Route
 from agentgather.storage.home import Home
-from agentgather.wire.limits import BAD_TOKENS_PER_WINDOW, BRIEFS_PER_WINDOW, MAX_BRIEF_UNITS
+from agentgather.wire.limits import (
+    BAD_TOKENS_PER_WINDOW,
+    BAD_TUNNEL_TOKENS_PER_WINDOW,
+    BRIEFS_PER_WINDOW,
+    MAX_BRIEF_UNITS,
+)
 from tests.doubles.asgi_client import AsgiClient, Reply
 from tests.doubles.clock import VIRTUAL_TIME
-from tests.doubles.table import TOKENS, Table, open_table
+from tests.doubles.table import BASE_URL, TOKENS, Table, open_table
 
 pytestmark = VIRTUAL_TIME
 
@@ -349,6 +356,35 @@ async def test_guessing_tokens_is_slowed_down_and_locks_no_good_token_out(table:
     elsewhere = AsgiClient(table.app, "agp_" + "x" * 43)
     elsewhere.address = ("127.0.0.9", 1)
     assert (await elsewhere.get("/messages")).outcome == (403, "forbidden")
+
+
+@pytest.mark.parametrize("address", [("tunnel", 0), ("127.0.0.1", 50_000)])
+async def test_strangers_at_a_tunnel_use_up_no_more_than_the_tunnels_own_bound(
+    table: Table, address: tuple[str, int]
+) -> None:
+    """The room cannot tell them apart, in its own process or from one beside it."""
+    served = Served(BASE_URL)
+    served.set_tunnel("https://rooms.example/demo")
+    app = build_app(table.live, served)
+
+    def at_the_tunnel(token: str) -> AsgiClient:
+        client = AsgiClient(app, token, host="rooms.example")
+        client.address = address
+        return client
+
+    stranger = at_the_tunnel("agp_" + "x" * 43)
+    mistyped = at_the_tunnel(TOKENS["ada"] + "x")
+    for _ in range(BAD_TUNNEL_TOKENS_PER_WINDOW - 1):
+        assert (await stranger.get("/messages")).outcome == (403, "forbidden")
+    assert (await mistyped.get("/messages")).outcome == (403, "forbidden")
+    refused = await stranger.get("/messages")
+    assert refused.outcome == (429, "rate_limited")
+    assert int(refused.headers["retry-after"]) >= 1
+    assert (await at_the_tunnel(TOKENS["ada"]).get("/messages")).status == 200
+    # Nobody on this machine pays for it, and what is typed here costs nobody there.
+    assert (await AsgiClient(app, "agp_" + "x" * 43).get("/messages")).status == 403
+    await trio.sleep(61)
+    assert (await mistyped.get("/messages")).outcome == (403, "forbidden")
 
 
 # --- Permission -------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """A tunnel's life, in virtual time, at brokers of every kind."""
 
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Set
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -24,11 +24,18 @@ from agentgather.tunnel.events import (
     TunnelEvent,
     TunnelPlan,
 )
+from agentgather.tunnel.guard import ANSWER_HEADERS
 from agentgather.tunnel.incoming import Incoming
 from agentgather.tunnel.no_link import NoLink
 from agentgather.tunnel.public_url import BadPublicUrl, check_public_url
-from agentgather.wire.limits import MAX_STREAMS, PING_SECONDS, PONG_SECONDS, REGISTER_SECONDS
-from agentgather.wire.link import Registered, Response
+from agentgather.wire.limits import (
+    FAULT_PAUSE_SECONDS,
+    MAX_STREAMS,
+    PING_SECONDS,
+    PONG_SECONDS,
+    REGISTER_SECONDS,
+)
+from agentgather.wire.link import FAULT_CODES, Registered, Response
 from tests.doubles.fake_broker import (
     BROKER,
     Behaviour,
@@ -55,7 +62,7 @@ class Echo:
         self.held = 0
         self.most = 0
 
-    def serve_at(self, public_url: str) -> None:
+    def serve_at(self, public_url: str, *, passed_on: Set[bytes] = ANSWER_HEADERS) -> None:
         self.public_urls.append(public_url)
 
     async def respond(self, stream: Incoming) -> None:
@@ -364,6 +371,21 @@ async def test_a_sleep_ends_a_long_pause(autojump_clock: MockClock) -> None:
         run.suspended_seconds += 600
         await trio.sleep(5)
         assert run.kinds[-1] == "Opened"
+
+
+@pytest.mark.parametrize("code", sorted(FAULT_CODES))
+async def test_after_a_fault_of_ours_it_stays_away_and_comes_back_by_itself(  # W06
+    code: str, autojump_clock: MockClock
+) -> None:
+    broker = FakeBroker(end_with(code), serve_for_ever)
+    async with open_tunnel(broker) as run:
+        await trio.sleep(FAULT_PAUSE_SECONDS + 5)
+        assert run.kinds == ["Connecting", "Opened", "Lost", "Connecting", "Opened"]
+    [lost] = run.lost
+    assert lost.reason == f"the broker ended the link for a fault of this program ({code})"
+    assert lost.retry_seconds == FAULT_PAUSE_SECONDS
+    [pause] = broker.pauses
+    assert pause > FAULT_PAUSE_SECONDS
 
 
 # --- In vain --------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from agentgather.edge.answers import SECURITY_HEADERS
 from agentgather.link.channel import LinkEnd
 from agentgather.link.handshake import RegistrationRefused
 from agentgather.tunnel import older_broker
@@ -29,6 +30,7 @@ class Room:
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.body = b""
+        self.more_headers: tuple[tuple[bytes, bytes], ...] = ()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.asked.append(scope["path"])
@@ -47,7 +49,10 @@ class Room:
                 }
             ).encode()
         )
-        headers = [JSON, (b"retry-after", b"3"), (b"content-length", b"%d" % len(content))]
+        headers = [
+            *(JSON, (b"retry-after", b"3"), (b"content-length", b"%d" % len(content))),
+            *self.more_headers,
+        ]
         await send({"type": "http.response.start", "status": 201, "headers": headers})
         for start in range(0, len(content), 30_000):
             piece = content[start : start + 30_000]
@@ -128,6 +133,22 @@ async def test_a_participant_reaches_the_room(
         },
         "body": '{"text":"hé"}',
     }
+    await tunnel.attempt.stop()
+
+
+async def test_what_hardens_the_page_reaches_the_browser_as_the_room_says_it(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    tunnel = Tunnel(nursery)
+    tunnel.room.more_headers = SECURITY_HEADERS
+    await nursery.start(tunnel.run)
+    _, headers, _ = await tunnel.broker.visit("GET", "/room/")
+    said = {name.decode(): value.decode() for name, value in SECURITY_HEADERS}
+    hardening = ("content-security-policy", "x-content-type-options", "referrer-policy")
+    assert headers == {"content-type": JSON[1].decode()} | {name: said[name] for name in hardening}
+    # What the tunnel refuses by itself never was in the room.
+    _, headers, _ = await tunnel.broker.visit("GET", "/room/events")
+    assert headers.keys() == {"content-type", *hardening}
     await tunnel.attempt.stop()
 
 

@@ -50,6 +50,7 @@ class Broker(Program):
         state = folder / "broker-state"
         state.mkdir(mode=0o700)
         self.port = port
+        self.metrics_port = metrics_port
         self.url = f"http://127.0.0.1:{port}"
         self._metrics = f"http://127.0.0.1:{metrics_port}/metrics"
         self._curl = Curl({}, before)

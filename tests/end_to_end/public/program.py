@@ -17,10 +17,17 @@ class Program:
     """``command`` is run by :meth:`start`; what it says is in ``output`` and ``errors``."""
 
     def __init__(
-        self, name: str, folder: Path, command: Sequence[str], environment: Mapping[str, str]
+        self,
+        name: str,
+        folder: Path,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        cwd: Path = ROOT,
     ) -> None:
         self.command = list(command)
         self.environment = dict(environment)
+        self.cwd = cwd
         self.output = folder / f"{name}.out"
         self.errors = folder / f"{name}.err"
         for file in (self.output, self.errors):
@@ -35,7 +42,7 @@ class Program:
     def start(self) -> None:
         with self.output.open("ab") as output, self.errors.open("ab") as errors:
             self._process = subprocess.Popen(
-                self.command, env=self.environment, stdout=output, stderr=errors, cwd=ROOT
+                self.command, env=self.environment, stdout=output, stderr=errors, cwd=self.cwd
             )
 
     def waits_to_say(self, text: str, *, times: int = 1) -> None:
@@ -67,10 +74,10 @@ class Program:
         assert self._process is not None, "it was not started"
         return self._process.wait(seconds)
 
-    def stop(self, number: int = signal.SIGTERM) -> int:
+    def stop(self, number: int = signal.SIGTERM, *, within: float = STOP_SECONDS) -> int:
         """End it in order; gives its exit status."""
         self.send(number)
-        return self.wait()
+        return self.wait(within)
 
     def descriptors(self) -> int:
         """Count the files and sockets that it has open."""

@@ -1,0 +1,183 @@
+"""What the proxy in front of a broker costs: Caddy with the Caddyfile that is shipped, and TLS.
+
+Two rooms at one broker. The one has nothing in front: its host and its participants are at
+the broker's port, as in ``tunnel``. The other's host has its link through Caddy, and so have
+its participants, as it is on a server. Both are measured in turns, by the same load.
+"""
+
+import os
+import shutil
+import statistics
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from tests.bench.clients import resident_kib
+from tests.bench.front_load import NAME
+from tests.bench.processes import client, free_port, median_of, room_of, served
+from tests.bench.tunnel import LIFTED, Broker, brokered, cpu_seconds, hosted, until_public
+from tests.end_to_end.public.caddy import Caddy
+
+Figures = Iterator[tuple[str, str]]
+
+PROXY = ("--trusted-proxy", "loopback")
+STREAM_MIB = 200
+STREAMS = 5
+WAITS = 150
+COMMANDS = 300
+WITHOUT, WITH = "without", "through"
+
+
+class Way(NamedTuple):
+    """How a room is reached: ``authority`` is ``-`` where there is no TLS."""
+
+    name: str
+    slug: str
+    port: int
+    authority: str
+
+    def load(self, what: str, *arguments: object) -> dict[str, float]:
+        return client(self.authority, what, self.port, *arguments, module="front_load")
+
+
+def measure_front(*, quick: bool) -> Figures:
+    if shutil.which("caddy") is None:
+        yield "through Caddy, with TLS", "not measured: no caddy in PATH"
+        return
+    with (
+        TemporaryDirectory(prefix="agentgather-bench-", dir="/var/tmp") as folder,
+        ExitStack() as on,
+    ):
+        state = Path(folder)
+        port = free_port()
+        front = Caddy(state, port=free_port(), broker_port=port, name=NAME)
+        options = (*LIFTED, *PROXY, "--public-url", front.url)
+        broker = on.enter_context(brokered(state / "one", *options, port=port))
+        on.callback(front.end)
+        front.start()
+        on.enter_context(trusting(front))
+        yield from measure_rooms(front, broker, quick=quick)
+        yield from measure_streams(front, broker)
+
+
+@contextmanager
+def trusting(front: Caddy) -> Iterator[None]:
+    """Let the processes that are started meanwhile take Caddy's certificate for good."""
+    before = dict(os.environ)
+    os.environ.update(front.trust)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def measure_rooms(front: Caddy, broker: Broker, *, quick: bool) -> Figures:
+    ways = (
+        Way(WITHOUT, "bare", broker.port, "-"),
+        Way(WITH, "fronted", front.port, str(front.authority)),
+    )
+    with ExitStack() as on:
+        for way in ways:
+            url = broker.url if way.name == WITHOUT else front.url
+            home = on.enter_context(room_of(1_000))
+            on.enter_context(served(home, "--tunnel", url, "--subdomain", way.slug))
+            until_public(broker, way.slug)
+        yield from measure_requests(ways, front, quick=quick)
+        yield from measure_waits(ways, front, broker, quick=quick)
+
+
+def measure_requests(ways: tuple[Way, ...], front: Caddy, *, quick: bool) -> Figures:
+    seconds, turns = (1, 1) if quick else (2, 5)
+    page = "/messages?since_id=0&limit=1"
+    for connections in (1, 32):
+        for name, what, path in (("GET /messages?limit=1", "gets", page), ("post", "posts", "")):
+            runs: dict[str, list[dict[str, float]]] = {way.name: [] for way in ways}
+            used: list[float] = []
+            for _ in range(turns):
+                for way in ways:
+                    before = cpu_seconds(front.pid)
+                    result = way.load(what, connections, seconds, f"/{way.slug}{path}")
+                    runs[way.name].append(result)
+                    if way.name == WITH:
+                        count = result["per_second"] * seconds
+                        used.append(1000 * (cpu_seconds(front.pid) - before) / count)
+            for way in ways:
+                figure = median_of(runs[way.name])
+                # Where others use the machine too, the best run is the one to compare.
+                best = max(runs[way.name], key=lambda run: run["per_second"])
+                cost = f"; Caddy's CPU {min(used):.2f} ms each" if way.name == WITH else ""
+                yield (
+                    f"{name}, {connections} connections, {way.name} Caddy",
+                    f"{told(figure)}; best {told(best)}{cost}",
+                )
+    for way in ways:
+        results = [
+            way.load("commands", 50 if quick else COMMANDS, f"/{way.slug}{page}")
+            for _ in range(turns)
+        ]
+        figure = median_of(results)
+        best = min(result["p50_ms"] for result in results)
+        yield (
+            f"GET on a connection of its own, {way.name} Caddy",
+            f"p50 {figure['p50_ms']:.1f} ms, p99 {figure['p99_ms']:.1f} ms; best p50 {best:.1f} ms",
+        )
+
+
+def told(run: dict[str, float]) -> str:
+    return f"{run['per_second']:,.0f}/s, p50 {run['p50_ms']:.2f} ms, p99 {run['p99_ms']:.1f} ms"
+
+
+def measure_waits(ways: tuple[Way, ...], front: Caddy, broker: Broker, *, quick: bool) -> Figures:
+    for way in ways:
+        before_kib = resident_kib(front.pid)
+        result = way.load(
+            *("waits", broker.metrics_port, broker.process.pid, 3 if quick else 9, WAITS, way.slug)
+        )
+        grown = (resident_kib(front.pid) - before_kib) / WAITS
+        share = f", Caddy grew by {grown:.0f} KiB each" if way.name == WITH else ""
+        yield (
+            f"post to {WAITS} waits, {way.name} Caddy",
+            f"first {result['first_ms']:.0f} ms, last {result['last_ms']:.0f} ms, the post itself "
+            f"{result['post_ms']:.1f} ms (worst {result['worst_post_ms']:.0f} ms){share}",
+        )
+
+
+def measure_streams(front: Caddy, broker: Broker) -> Figures:
+    """By a host that does nothing else; which legs are through Caddy is told apart."""
+    for host_through, ours_through in ((False, False), (False, True), (True, True)):
+        slug = f"stream-{host_through:d}{ours_through:d}"
+        url = front.url if host_through else None
+        way = Way("", slug, front.port, str(front.authority))
+        if not ours_through:
+            way = Way("", slug, broker.port, "-")
+        with hosted(broker, 1, slug, url=url) as hosts:
+            hosts.until_open(1)
+            pids = {
+                "Caddy": front.pid,
+                "the broker": broker.process.pid,
+                "the host": hosts.process.pid,
+            }
+            rates, costs = [], dict.fromkeys(pids, float("inf"))
+            for _ in range(STREAMS):
+                before = {name: cpu_seconds(pid) for name, pid in pids.items()}
+                result = way.load("stream", f"/{slug}-0/stream?{STREAM_MIB}")
+                megabytes = result["bytes"] / 1e6
+                assert result["bytes"] > STREAM_MIB << 20, "the stream broke off"
+                rates.append(megabytes / result["seconds"])
+                for name, pid in pids.items():
+                    used = 1000 * (cpu_seconds(pid) - before[name]) / megabytes
+                    costs[name] = min(costs[name], used)
+        told_costs = ", ".join(f"{name} {cost:.1f} ms" for name, cost in costs.items())
+        legs = {
+            (False, False): "neither leg",
+            (False, True): "the participant",
+            (True, True): "both legs",
+        }
+        yield (
+            f"one streamed answer, {legs[host_through, ours_through]} through Caddy",
+            f"{statistics.median(rates):.0f} MB/s (best {max(rates):.0f}); CPU for each "
+            f"MB: {told_costs}",
+        )

@@ -1,0 +1,45 @@
+"""Requests at a steady pace, one at a time, from a process of its own.
+
+    python -m tests.bench.paced_load PORT SECONDS PER_SECOND PATH
+
+So each moment counts alike, however quick the answers are. It prints one JSON document.
+"""
+
+import json
+import sys
+import time
+
+from tests.bench.clients import connect, get_request, is_whole
+
+
+def paced(port: int, seconds: float, per_second: float, path: str) -> dict[str, float]:
+    request = get_request(path, 1)
+    times = []
+    with connect(port) as connection:
+        start = time.perf_counter()
+        while (due := start + len(times) / per_second) < start + seconds:
+            time.sleep(max(0.0, due - time.perf_counter()))
+            # One that is late, because the one before was slow, counts from when it was due.
+            asked = min(due, time.perf_counter()) if times else time.perf_counter()
+            connection.sendall(request)
+            data = b""
+            while not is_whole(data):
+                data += connection.recv(1 << 16)
+            if not data.startswith(b"HTTP/1.1 200"):
+                raise SystemExit(f"unexpected answer: {data[:400]!r}")
+            times.append(time.perf_counter() - asked)
+    times.sort()
+    return {
+        "p50_ms": 1000 * times[len(times) // 2],
+        "p99_ms": 1000 * times[int(len(times) * 0.99)],
+        "worst_ms": 1000 * times[-1],
+    }
+
+
+def main() -> None:
+    port, seconds, per_second, path = sys.argv[1:]
+    print(json.dumps(paced(int(port), float(seconds), float(per_second), path)))
+
+
+if __name__ == "__main__":
+    main()

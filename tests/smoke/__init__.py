@@ -1,0 +1,1 @@
+"""The built program, where there is no Python of ours. Only `make smoke` runs this."""
