@@ -10,6 +10,27 @@ from typing import Final
 from playwright.sync_api import Browser, sync_playwright
 
 NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
+# Of several lists Chromium takes the last, so this has Playwright's as well.
+UNWANTED_FEATURES: Final = (
+    # What drops down from the address bar is a page of its own, which each window would load
+    # at once: more work than our page is, and nobody sees it.
+    "WebUIOmniboxPopup",
+    "WebUIOmniboxAimPopup",
+    # Playwright's.
+    "AimEnabled",
+    "AvoidCorsURLLoaderRestartOnRedirect",
+    "AvoidUnnecessaryBeforeUnloadCheckSync",
+    "DestroyProfileOnBrowserClose",
+    "HttpsFirstBalancedModeAutoEnable",
+    "HttpsUpgrades",
+    "LensOverlay",
+    "MediaRouter",
+    "NetworkTimeServiceQuerying",
+    "OptimizationHints",
+    "PaintHolding",
+    "PreconnectToSearch",
+    "ThirdPartyStoragePartitioning",
+)
 ARGUMENTS: Final = (
     # Chromium's sandbox needs a user other than root, and the page is ours.
     "--no-sandbox",
@@ -22,6 +43,7 @@ ARGUMENTS: Final = (
     "--disable-dev-shm-usage",
     # Nothing but this machine can be reached, whatever a page asks for.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
+    f"--disable-features={','.join(UNWANTED_FEATURES)}",
 )
 
 

@@ -3,15 +3,16 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from tests.bench.conversation import write_conversation
 from tests.browser.proxy import Proxy
+from tests.end_to_end.public.ports import ReservedPort
 
 AGENTGATHER: Final = [sys.executable, "-m", "agentgather"]
 PATIENCE_SECONDS: Final = 20
@@ -56,7 +57,8 @@ class Room:
             "AGENTGATHER_HOME": str(self.home),
             "LC_ALL": "C.UTF-8",
         }
-        self.port = _free_port()
+        self._held = ExitStack()
+        self.port = self._held.enter_context(ReservedPort())
         self._direct = f"http://127.0.0.1:{self.port}"
         self._proxy = (
             Proxy(self.port, prefix=prefix, strips_prefix=strips_prefix)
@@ -143,6 +145,7 @@ class Room:
         finally:
             if self._proxy is not None:
                 self._proxy.close()
+            self._held.close()
 
     # --- Its people ---------------------------------------------------------------------
 
@@ -228,10 +231,3 @@ class Room:
             check=True,
             timeout=PATIENCE_SECONDS,
         )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -21,6 +21,7 @@ def closed_port() -> Iterator[int]:
 def host(tmp_path: Path) -> Iterator[Terminal]:
     """The host of a room that nobody serves yet."""
     terminal = Terminal(tmp_path / "home")
-    terminal.run("room", "start", "demo", "--brief", "Goal.")
+    # Where nobody listens: at the URL of its own some other room may be served on this machine.
+    terminal.run("room", "start", "demo", "--brief", "Goal.", "--url", "http://127.0.0.1:1")
     yield terminal
     terminal.close()

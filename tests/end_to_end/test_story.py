@@ -6,22 +6,20 @@ the letter; a restart of the server in the middle; a removal, a close, an export
 
 import json
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.end_to_end.public.ports import ReservedPort
 from tests.end_to_end.terminal import DEADLINE_SECONDS, CurlAgent, Terminal, eventually
 
 
 @pytest.fixture
-def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-        return number
+def port() -> Iterator[int]:
+    with ReservedPort() as number:
+        yield number
 
 
 @pytest.fixture

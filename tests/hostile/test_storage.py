@@ -15,7 +15,10 @@ from tests.doubles.table import TOKENS, open_table
 pytestmark = VIRTUAL_TIME
 
 
-@pytest.mark.parametrize("content", [b"", b"1\n", b"\x00" * 100, b"garbage", b"%d" % os.getpid()])
+OUR_PID = pytest.param(b"%d" % os.getpid(), id="our own number")
+
+
+@pytest.mark.parametrize("content", [b"", b"1\n", b"\x00" * 100, b"garbage", OUR_PID])
 async def test_a_lock_file_that_nobody_holds_stops_nobody(home: Home, content: bytes) -> None:
     lock = home.room_path("demo") / "lock"
     lock.write_bytes(content)
