@@ -181,10 +181,9 @@ def measure_page(*, quick: bool) -> None:
 
 
 def measure_tunnel(*, quick: bool) -> None:
-    for what, figure in measure_public_way(quick=quick):
-        show(what, figure)
-    for what, figure in measure_hostile_hosts(quick=quick):
-        show(what, figure)
+    for measure in (measure_public_way, measure_hostile_hosts):
+        for what, figure in measure(quick=quick):
+            show(what, figure)
 
 
 def measure_front(*, quick: bool) -> None:

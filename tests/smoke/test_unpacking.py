@@ -125,8 +125,9 @@ def without_unpack_dir(
 def test_a_machine_where_nothing_may_be_unpacked_is_told_what_to_set(
     option: str, why: str, single_file: Path, open_machine: OpenMachine, tmp_path: Path
 ) -> None:
-    everywhere = restricted(option, "$FOLDER/home", *TRIED_LAST)
-    machine = without_unpack_dir(single_file, open_machine, tmp_path, everywhere)
+    # Always read-only: where programs may not run, an empty folder would be left on this machine.
+    nowhere = f"{restricted('ro', *TRIED_LAST)}; {restricted(option, '$FOLDER/home')}"
+    machine = without_unpack_dir(single_file, open_machine, tmp_path, nowhere)
     done = machine.attempt("--version")
     base = machine.folder / "home" / ".cache" / "agentgather"
     assert (done.returncode, done.stdout) == (1, "")
