@@ -14,6 +14,9 @@ BUILT_FROM := $(shell find agentgather packaging/hooks packaging/unpack -name __
   $(addprefix packaging/,agentgather.spec binary.py build-tools.sh entry.py glibc.py manifest.py \
   requirements.txt requirements-build.txt single_file.py)
 
+LOCK := $(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe \
+  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header
+
 .DEFAULT_GOAL := help
 .PHONY: help run test check fix spec man bench lock binary smoke release clean
 
@@ -51,9 +54,9 @@ bench: $(READY) ## measure, and print a table
 
 lock: $(READY) ## pin and hash what ships and what tests it
 	$(BIN)/pip install --quiet pip-tools
-	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --output-file packaging/requirements.txt pyproject.toml
-	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --extra dev --all-build-deps --output-file packaging/requirements-dev.txt pyproject.toml
-	$(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header --output-file packaging/requirements-build.txt packaging/requirements-build.in
+	$(LOCK) --output-file packaging/requirements.txt pyproject.toml
+	$(LOCK) --extra dev --all-build-deps --output-file packaging/requirements-dev.txt pyproject.toml
+	$(LOCK) --output-file packaging/requirements-build.txt packaging/requirements-build.in
 
 binary: $(BUILT) ## build the program to download, into dist/; about a minute
 

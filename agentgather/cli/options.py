@@ -33,6 +33,26 @@ def json_option(command: F) -> F:
     )(command)
 
 
+host_option = click.option(
+    "--host",
+    metavar="ADDRESS",
+    default="127.0.0.1",
+    show_default=True,
+    help="the address to listen on",
+)
+
+
+def port_option(default: int) -> Callable[[F], F]:
+    """Add ``--port``."""
+    return click.option(
+        "--port",
+        type=PORT,
+        default=default,
+        show_default=True,
+        help="the port to listen on; 0 takes a free one",
+    )
+
+
 class Slug(click.ParamType[str]):
     """The name of a room or of a participant."""
 

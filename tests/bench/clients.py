@@ -53,6 +53,27 @@ def is_whole(data: bytes) -> bool:
     return at >= 0 and len(body) >= int(head[at + 15 :].split(b"\r\n", 1)[0])
 
 
+def answer_to(connection: socket.socket, request: bytes) -> bytes:
+    """Send a request and give its whole answer; the connection stays."""
+    connection.sendall(request)
+    data = b""
+    while not is_whole(data):
+        data += connection.recv(1 << 16)
+    return data
+
+
+def download(connection: socket.socket, path: str) -> tuple[int, float]:
+    """Read an answer to the connection's end; give its bytes and the seconds that it took."""
+    start = time.perf_counter()
+    request = get_request(path, 0).replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    connection.sendall(request)
+    size = 0
+    room = bytearray(1 << 18)
+    while count := connection.recv_into(room):
+        size += count
+    return size, time.perf_counter() - start
+
+
 def closed_loop(
     port: int,
     connections: int,
@@ -192,10 +213,9 @@ def latency(port: int, rounds: int) -> dict[str, float]:
 
 
 def last_id(connection: socket.socket, prefix: str = "") -> int:
-    connection.sendall(get_request(f"{prefix}/messages?before_id=999999999999999&limit=1", 0))
-    data = b""
-    while not is_whole(data):
-        data += connection.recv(1 << 16)
+    data = answer_to(
+        connection, get_request(f"{prefix}/messages?before_id=999999999999999&limit=1", 0)
+    )
     messages = json.loads(data.partition(HEAD_END)[2])["messages"]
     return int(messages[-1]["id"]) if messages else 0
 

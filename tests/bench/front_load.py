@@ -18,7 +18,7 @@ import time
 from functools import partial
 
 from tests.bench import clients
-from tests.bench.clients import Connect, closed_loop, get_request, is_whole, post_request
+from tests.bench.clients import Connect, answer_to, closed_loop, download, get_request, post_request
 from tests.bench.public_load import waits
 
 NAME = "127.0.0.1"
@@ -31,10 +31,7 @@ def connect_with(context: ssl.SSLContext, port: int) -> socket.socket:
     The server's session tickets are read with it: later they would look like news.
     """
     connection = greet(context, port)
-    connection.sendall(get_request("/healthz", 0))
-    data = b""
-    while not is_whole(data):
-        data += connection.recv(1 << 16)
+    answer_to(connection, get_request("/healthz", 0))
     return connection
 
 
@@ -48,10 +45,7 @@ def commands(connect: Connect, port: int, count: int, path: str) -> dict[str, fl
     for _ in range(count):
         start = time.perf_counter()
         with connect(port) as connection:
-            connection.sendall(get_request(path, 1))
-            data = b""
-            while not is_whole(data):
-                data += connection.recv(1 << 16)
+            answer_to(connection, get_request(path, 1))
         times.append(time.perf_counter() - start)
     times.sort()
     return {"p50_ms": 1000 * times[count // 2], "p99_ms": 1000 * times[int(count * 0.99)]}
@@ -60,14 +54,8 @@ def commands(connect: Connect, port: int, count: int, path: str) -> dict[str, fl
 def stream(connect: Connect, port: int, path: str) -> dict[str, float]:
     """Read one answer to its end, which is the connection's."""
     with connect(port) as connection:
-        start = time.perf_counter()
-        request = get_request(path, 0).replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
-        connection.sendall(request)
-        size = 0
-        room = bytearray(1 << 18)
-        while count := connection.recv_into(room):
-            size += count
-        return {"bytes": size, "seconds": time.perf_counter() - start}
+        size, seconds = download(connection, path)
+    return {"bytes": size, "seconds": seconds}
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ import json
 import sys
 import time
 
-from tests.bench.clients import connect, get_request, is_whole
+from tests.bench.clients import answer_to, connect, get_request
 
 
 def paced(port: int, seconds: float, per_second: float, path: str) -> dict[str, float]:
@@ -21,10 +21,7 @@ def paced(port: int, seconds: float, per_second: float, path: str) -> dict[str, 
             time.sleep(max(0.0, due - time.perf_counter()))
             # One that is late, because the one before was slow, counts from when it was due.
             asked = min(due, time.perf_counter()) if times else time.perf_counter()
-            connection.sendall(request)
-            data = b""
-            while not is_whole(data):
-                data += connection.recv(1 << 16)
+            data = answer_to(connection, request)
             if not data.startswith(b"HTTP/1.1 200"):
                 raise SystemExit(f"unexpected answer: {data[:400]!r}")
             times.append(time.perf_counter() - asked)

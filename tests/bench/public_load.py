@@ -14,6 +14,7 @@ import time
 
 from tests.bench.clients import (
     Connect,
+    answer_to,
     connect,
     get_request,
     is_whole,
@@ -106,11 +107,7 @@ def until_held(metrics_port: int, count: int) -> None:
     request = b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
     with connect(metrics_port) as connection:
         while True:
-            connection.sendall(request)
-            data = b""
-            while not is_whole(data):
-                data += connection.recv(1 << 16)
-            if b"agentgather_broker_waits_held %d.0\n" % count in data:
+            if b"agentgather_broker_waits_held %d.0\n" % count in answer_to(connection, request):
                 return
             time.sleep(0.01)
 

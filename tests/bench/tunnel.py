@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from tests.bench.clients import connect, get_request, is_whole, resident_kib
+from tests.bench.clients import connect, download, get_request, is_whole, resident_kib
 from tests.bench.processes import (
     AGENTGATHER,
     REPOSITORY,
@@ -244,7 +244,8 @@ def measure_streams(broker: Broker) -> Figures:
         rates = []
         for _ in range(3):
             hosts_cpu, broker_cpu = cpu_seconds(hosts.process.pid), cpu_seconds(broker.process.pid)
-            size, seconds = download(broker.port, f"/stream-0/stream?{STREAM_MIB}")
+            with connect(broker.port) as connection:
+                size, seconds = download(connection, f"/stream-0/stream?{STREAM_MIB}")
             assert size > STREAM_MIB << 20, "the stream broke off"
             rates.append(size / seconds / 1e6)
             hosts_cpu = cpu_seconds(hosts.process.pid) - hosts_cpu
@@ -257,24 +258,12 @@ def measure_streams(broker: Broker) -> Figures:
     with room_of(200_000) as home, room_served(broker, home, "large") as (port, _, _):
         until_public(broker, "large")
         for where, at, prefix in (("direct", port, ""), ("public", broker.port, "/large")):
-            size, seconds = download(at, f"{prefix}/export?format=json")
+            with connect(at) as connection:
+                size, seconds = download(connection, f"{prefix}/export?format=json")
             yield (
                 f"/export of 200,000 messages, {where}",
                 f"{size / 1e6:.0f} MB in {seconds:.2f} s, {size / seconds / 1e6:.0f} MB/s",
             )
-
-
-def download(port: int, path: str) -> tuple[int, float]:
-    """Read an answer to its end, and give its size and the seconds that it took."""
-    with connect(port) as connection:
-        start = time.perf_counter()
-        request = get_request(path, 0).replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
-        connection.sendall(request)
-        size = 0
-        room = bytearray(1 << 18)
-        while count := connection.recv_into(room):
-            size += count
-        return size, time.perf_counter() - start
 
 
 # --- Many hosts -----------------------------------------------------------------------

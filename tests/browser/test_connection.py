@@ -16,8 +16,8 @@ def far(open_room: OpenRoom) -> Room:
     return open_room(proxied=True)
 
 
-def come(room: Room, visitors: Visitors) -> Visitor:
-    visitor = visitors.open(room.invite("ada", name="Ada").link)
+def come(room: Room, visitors: Visitors, *, own_clock: bool = False) -> Visitor:
+    visitor = visitors.open(room.invite("ada", name="Ada").link, own_clock=own_clock)
     visitor.guards.allow_console(BROKEN)
     return visitor.enters()
 
@@ -116,9 +116,7 @@ def test_a_room_that_was_taken_from_its_url_is_not_asked_for_until_somebody_look
 def test_a_room_that_is_not_public_any_more_is_waited_for_an_hour(
     far: Room, visitors: Visitors
 ) -> None:
-    visitor = visitors.open(far.invite("ada", name="Ada").link, own_clock=True)
-    visitor.guards.allow_console(BROKEN)
-    visitor.enters()
+    visitor = come(far, visitors, own_clock=True)
     far.proxy.host_away(410, "route_expired")
     visitor.sees_state("away")
     visitor.sleeps(3000)
@@ -132,9 +130,7 @@ def test_a_room_that_is_not_public_any_more_is_waited_for_an_hour(
 
 
 def test_a_broker_that_says_when_to_ask_again_is_asked_then(far: Room, visitors: Visitors) -> None:
-    visitor = visitors.open(far.invite("ada", name="Ada").link, own_clock=True)
-    visitor.guards.allow_console(BROKEN)
-    visitor.enters()
+    visitor = come(far, visitors, own_clock=True)
     with visitor.page.expect_response("**/events?*"):
         far.proxy.host_away(429, "rate_limited", retry_after=50)
     tries = follows(visitor)
@@ -181,9 +177,7 @@ def test_at_an_older_broker_which_has_no_streams_the_page_polls(
 def test_a_page_that_slept_notices_that_its_connection_is_dead(
     far: Room, visitors: Visitors
 ) -> None:
-    visitor = visitors.open(far.invite("ada", name="Ada").link, own_clock=True)
-    visitor.guards.allow_console(BROKEN)
-    visitor.enters()
+    visitor = come(far, visitors, own_clock=True)
     # Nothing comes through any more, and nobody says so.
     far.proxy.stall()
     for number in range(5):

@@ -9,7 +9,14 @@ from agentgather.broker.quota import Quotas
 from agentgather.cli.commands.broker_token import state_dir_option
 from agentgather.cli.context import Context
 from agentgather.cli.failures import Misused
-from agentgather.cli.options import COUNT, DURATION, PORT, WholeNumber
+from agentgather.cli.options import (
+    COUNT,
+    DURATION,
+    PORT,
+    WholeNumber,
+    host_option,
+    port_option,
+)
 from agentgather.wire.limits import MAX_STREAMS, ROUTE_IDLE_SECONDS, ROUTE_LIFETIME_SECONDS
 
 _DEFAULTS: Final = Quotas()
@@ -43,20 +50,8 @@ One JSON line for each request goes to standard output, with no address, token, 
 it. What is kept on disk is whose a name is, as hashes, in the state directory.
 """,
 )
-@click.option(
-    "--host",
-    metavar="ADDRESS",
-    default="127.0.0.1",
-    show_default=True,
-    help="the address to listen on",
-)
-@click.option(
-    "--port",
-    type=PORT,
-    default=8799,
-    show_default=True,
-    help="the port to listen on; 0 takes a free one",
-)
+@host_option
+@port_option(8799)
 @click.option(
     "--public-url",
     multiple=True,

@@ -5,19 +5,13 @@ import click
 from agentgather.cli.candidates import hosted_rooms
 from agentgather.cli.context import Context
 from agentgather.cli.failures import Refused
-from agentgather.cli.options import COUNT, PORT, SLUG, json_option
+from agentgather.cli.options import COUNT, SLUG, host_option, json_option, port_option
 from agentgather.cli.tunnel_plan import Wish, plan_if_wished, tunnel_options
 from agentgather.storage.seats import read_seat
 from agentgather.wire.limits import MAX_LOG_MESSAGES
 from agentgather.wire.records import CurrentRoom
 
-port_option = click.option(
-    "--port",
-    type=PORT,
-    default=8787,
-    show_default=True,
-    help="the port to listen on; 0 takes a free one",
-)
+room_port_option = port_option(8787)
 max_messages_option = click.option(
     "--max-messages",
     type=COUNT,
@@ -55,14 +49,8 @@ as long as it is served:
     shell_complete=hosted_rooms,
     help="which room of this home; by default the selected one",
 )
-@port_option
-@click.option(
-    "--host",
-    metavar="ADDRESS",
-    default="127.0.0.1",
-    show_default=True,
-    help="the address to listen on",
-)
+@room_port_option
+@host_option
 @click.option("--url", multiple=True, metavar="URL", help="a further URL of the room; repeatable")
 @click.option("--allow-remote", is_flag=True, help="listen beyond this machine, unencrypted")
 @max_messages_option

@@ -3,7 +3,7 @@
 import click
 
 from agentgather.cli.candidates import files, hosted_rooms
-from agentgather.cli.commands.serve import max_messages_option, port_option, tunnel_option
+from agentgather.cli.commands.serve import max_messages_option, room_port_option, tunnel_option
 from agentgather.cli.context import Context
 from agentgather.cli.failures import Refused
 from agentgather.cli.inputs import optional_text
@@ -33,7 +33,7 @@ served, or a new one named `room`. One Ctrl-C ends it; the room stays for the ne
 @click.option(
     "--brief-file", metavar="FILE", shell_complete=files, help="a file that has the mission"
 )
-@port_option
+@room_port_option
 @max_messages_option
 @tunnel_option
 @json_option
