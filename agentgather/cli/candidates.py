@@ -4,14 +4,26 @@ All of it comes out of the home: a TAB asks no server, is no sign of life, and c
 """
 
 from collections.abc import Iterable
+from typing import Any, Final
 
 import click
-from click.shell_completion import CompletionItem
 
 from agentgather.cli.context import Context
 from agentgather.storage.seats import seated_rooms
 
-Offer = list[CompletionItem[str]]
+VARIABLE: Final = "_AGENTGATHER_COMPLETE"
+"""The variable by which a shell's script asks."""
+
+Offer = list[Any]
+"""Of :class:`click.shell_completion.CompletionItem`."""
+
+
+def item(value: str, **more: str) -> Any:
+    """Make an item of an offer."""
+    # Here, because every command names what may be offered, and only a TAB asks for it.
+    from click.shell_completion import CompletionItem
+
+    return CompletionItem(value, **more)
 
 
 def participants(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> Offer:
@@ -22,7 +34,7 @@ def participants(ctx: click.Context, _parameter: click.Parameter, incomplete: st
         return []
     sign = "@" if incomplete.startswith("@") else ""
     return [
-        CompletionItem(sign + seat.alias, help=seat.kind)
+        item(sign + seat.alias, help=seat.kind)
         for seat in context.home.read_room(current.roomId).participants
         if seat.removed_at is None and seat.alias.startswith(incomplete.removeprefix("@"))
     ]
@@ -42,13 +54,13 @@ def hosted_rooms(ctx: click.Context, _parameter: click.Parameter, incomplete: st
 
 def files(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> Offer:
     """Have the shell offer files."""
-    return [CompletionItem(incomplete, type="file")]
+    return [item(incomplete, type="file")]
 
 
 def folders(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> Offer:
     """Have the shell offer folders."""
-    return [CompletionItem(incomplete, type="dir")]
+    return [item(incomplete, type="dir")]
 
 
 def _named(names: Iterable[str], incomplete: str) -> Offer:
-    return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)]
+    return [item(name) for name in sorted(names) if name.startswith(incomplete)]

@@ -20,10 +20,10 @@ from click.shell_completion import (
     split_arg_string,
 )
 
+from agentgather.cli.candidates import VARIABLE
 from agentgather.cli.context import Context
 from agentgather.cli.failures import Misused
 
-VARIABLE: Final = "_AGENTGATHER_COMPLETE"
 # Readline ends a word at these too, and bash then hands them over as words of their own.
 _BREAKS: Final = re.compile("[=:@]+")
 _BASH: Final = """\
@@ -148,14 +148,15 @@ def answer_shell(group: click.Group, context: Context) -> None:
         Misused: this is no question that a script of ours asks.
 
     """
-    shell, _, what = os.environ[VARIABLE].partition("_")
+    ways = {f"{shell}_complete": way for shell, way in SHELLS.items()}
     try:
-        asked = SHELLS[shell] if what == "complete" else None
-    except KeyError:
-        asked = None
-    if asked is None:
-        raise Misused(f"{VARIABLE} is for the scripts of `agentgather completion`; unset it")
-    answer = asked(group, {"obj": context}, "agentgather", VARIABLE).complete()
+        completer = ways[os.environ[VARIABLE]](group, {"obj": context}, "agentgather", VARIABLE)
+        completer.get_completion_args()
+    except (KeyError, ValueError):
+        raise Misused(
+            f"{VARIABLE} is for the scripts of `agentgather completion`; unset it"
+        ) from None
+    answer = completer.complete()
     if answer:
         context.write(answer)
         context.flush()

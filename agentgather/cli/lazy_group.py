@@ -4,7 +4,8 @@ from importlib import import_module
 from typing import Any, Final
 
 import click
-from click.shell_completion import CompletionItem
+
+from agentgather.cli.candidates import Offer, item
 
 Table = dict[str, tuple[str, str]]
 """By name: where the command is, as ``module:attribute``, and what the list says of it."""
@@ -36,10 +37,10 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in self._table.items()])
 
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> Offer:
         """Offer the commands without importing any, and the group's own flags."""
         commands = [
-            CompletionItem(name, help=text)
+            item(name, help=text)
             for name, (_, text) in self._table.items()
             if name.startswith(incomplete)
         ]

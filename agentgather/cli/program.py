@@ -11,7 +11,7 @@ from typing import Any, Final
 import click
 
 from agentgather import __version__
-from agentgather.cli.completing import VARIABLE, answer_shell
+from agentgather.cli.candidates import VARIABLE
 from agentgather.cli.context import Context
 from agentgather.cli.failures import (
     OUTPUT_CLOSED,
@@ -89,6 +89,9 @@ def run_command(arguments: list[str], context: Context) -> int:
     """
     try:
         if VARIABLE in os.environ:
+            # Here, because only a TAB needs it.
+            from agentgather.cli.completing import answer_shell
+
             answer_shell(program, context)
             return 0
         outcome: Any = program.main(

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from agentgather.cli.completing import SHELLS, VARIABLE
+from agentgather.cli.candidates import VARIABLE
+from agentgather.cli.completing import SHELLS
 from tests.cli.outside.terminal import ROOT
 from tests.cli.terminal import Result, Terminal
 
@@ -145,6 +146,35 @@ def test_a_home_in_any_state_is_no_failure_of_commands_and_flags(
     monkeypatch.setenv("COMP_CWORD", "2")
     assert terminal.run().out == ""
     assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize(
+    "asked", [{}, {"COMP_WORDS": "agentgather\nse"}, {"COMP_CWORD": "1"}], ids=str
+)
+def test_a_question_without_a_line_is_misuse(
+    monkeypatch: pytest.MonkeyPatch, terminal: Terminal, shell: str, asked: dict[str, str]
+) -> None:
+    monkeypatch.setenv(VARIABLE, f"{shell}_complete")
+    for name in ("COMP_WORDS", "COMP_CWORD"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in asked.items():
+        monkeypatch.setenv(name, value)
+    result = terminal.run()
+    assert (result.status, result.out) == (2, "")
+    assert "unset it" in result.err
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+@pytest.mark.parametrize("number", ["", "x", "1.5", "9" * 5000])
+def test_a_question_without_a_place_is_misuse(
+    monkeypatch: pytest.MonkeyPatch, terminal: Terminal, shell: str, number: str
+) -> None:
+    monkeypatch.setenv(VARIABLE, f"{shell}_complete")
+    monkeypatch.setenv("COMP_WORDS", "agentgather\nse")
+    monkeypatch.setenv("COMP_CWORD", number)
+    result = terminal.run()
+    assert (result.status, result.out) == (2, "")
 
 
 def test_a_tab_changes_nothing(monkeypatch: pytest.MonkeyPatch, terminal: Terminal) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.cli.outside.terminal import ROOT, Terminal
 
-HEAVY = ("trio", "quart", "hypercorn", "click", "asyncio", "ssl")
+HEAVY = ("trio", "quart", "hypercorn", "click", "asyncio", "ssl", "click.shell_completion")
 
 
 def imported(host: Terminal, *arguments: str, **environment: str) -> list[str]:
@@ -20,8 +20,9 @@ def imported(host: Terminal, *arguments: str, **environment: str) -> list[str]:
         timeout=20,
     )
     assert done.returncode == 0, done.stderr
-    names = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
-    return [name for name in HEAVY if name in names]
+    names = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    packages = {name.partition(".")[0] for name in names}
+    return [name for name in HEAVY if name in names | packages]
 
 
 def test_the_version_is_said_at_once(host: Terminal) -> None:
@@ -36,6 +37,11 @@ def test_with_a_server_the_command_line_needs_no_server_of_its_own(
 ) -> None:
     found = imported(host, *words.split())
     assert [name for name in found if name in ("trio", "quart", "hypercorn", "asyncio")] == []
+
+
+@pytest.mark.parametrize("words", ["send host hi", "messages", "--help"])
+def test_who_presses_no_tab_waits_for_none(words: str, host: Terminal) -> None:
+    assert "click.shell_completion" not in imported(host, *words.split())
 
 
 def test_help_imports_no_command(host: Terminal) -> None:
