@@ -58,6 +58,7 @@ class Proxy:
     ) -> None:
         """Break every connection and answer each request as a broker without a host does."""
         self._answer = _refusal(status, code, retry_after)
+        self._is_cut = False
         self._break_all()
 
     def buffer_events(self) -> None:

@@ -113,6 +113,23 @@ def test_a_room_that_was_taken_from_its_url_is_not_asked_for_until_somebody_look
     sees_all_in_order(far, visitor)
 
 
+def test_a_page_that_looks_again_in_vain_says_that_the_host_is_away(
+    far: Room, visitors: Visitors
+) -> None:
+    visitor = come(far, visitors)
+    # Lost first, so that the clock runs when the room is taken from its URL.
+    far.proxy.cut()
+    visitor.sees_state("reconnecting")
+    far.proxy.host_away(410, "route_closed")
+    visitor.sees_state("gone")
+    far.proxy.cut()
+    visitor.page.evaluate("() => dispatchEvent(new Event('pageshow'))")
+    visitor.sees_state("reconnecting")
+    visitor.sees_state("away")
+    far.proxy.mend()
+    visitor.sees_state("live")
+
+
 def test_a_room_that_is_not_public_any_more_is_waited_for_an_hour(
     far: Room, visitors: Visitors
 ) -> None:

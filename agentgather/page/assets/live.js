@@ -50,7 +50,7 @@ export class Live {
       await this.#follow();
     } finally {
       clearInterval(watch);
-      clearTimeout(this.awayTimer);
+      this.#stopClock();
       removeEventListener("online", look);
       removeEventListener("pageshow", look);
       document.removeEventListener("visibilitychange", look);
@@ -109,7 +109,7 @@ export class Live {
       this.heard = false;
       const pause = patience.after(failure);
       if (pause === null) {
-        clearTimeout(this.awayTimer);
+        this.#stopClock();
         this.onState("gone", failure.code);
         await this.#sleep(null);
         continue;
@@ -156,6 +156,11 @@ export class Live {
   #hear() {
     this.heardAt = now();
     this.heard = true;
+    this.#stopClock();
+  }
+
+  // What fails after this begins a time of its own.
+  #stopClock() {
     clearTimeout(this.awayTimer);
     this.awayTimer = null;
   }
