@@ -77,6 +77,19 @@ static bool is_own(const char *path) {
     return path && path[0] == '/' && stat(path, &found) == 0 && found.st_uid == geteuid();
 }
 
+/* Say whether a folder, or the one that it would be made in, is neither ours nor root's. */
+static bool is_others(const char *path) {
+    char part[PATH_MAX];
+    struct stat found;
+    if (snprintf(part, sizeof part, "%s", path) >= (int)sizeof part) return true;
+    while (stat(part, &found)) {
+        char *slash = strrchr(part, '/');
+        if (slash == part && !slash[1]) return true;
+        slash[slash == part] = '\0';
+    }
+    return found.st_uid != geteuid() && found.st_uid != 0;
+}
+
 /* List where to unpack, best first. Returns how many. */
 static int list_bases(char *bases[3]) {
     const char *own = getenv(OWN_FOLDER), *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
@@ -88,9 +101,9 @@ static int list_bases(char *bases[3]) {
         bases[known++] = joined(own, shared);
         return known;
     }
-    /* Under sudo HOME may be another user's: neither run what that one can change, nor leave
+    /* Under sudo these may be another user's: neither run what that one can change, nor leave
      * root's files there. */
-    if (cache && cache[0] == '/')
+    if (cache && cache[0] == '/' && !is_others(cache))
         bases[known++] = joined(cache, "/" PROGRAM);
     else if (is_own(home))
         bases[known++] = joined(home, "/.cache/" PROGRAM);

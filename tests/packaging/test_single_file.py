@@ -228,6 +228,17 @@ def test_a_link_in_the_place_of_the_folder_is_not_followed(make_file: Make, tmp_
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+@pytest.mark.parametrize("named", ["", "deep/cache"])
+def test_another_user_s_cache_is_not_used(make_file: Make, tmp_path: Path, named: str) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    os.chown(other, 65534, 65534)
+    run(make_file("1.0"), home=tmp_path, XDG_CACHE_HOME=str(other / named))
+    assert list(other.iterdir()) == []
+    assert kept(tmp_path / ".cache" / "agentgather") == ["1.0"]
+
+
 def test_a_folder_must_be_named_from_the_root(make_file: Make) -> None:
     said = run(make_file("1.0"), AGENTGATHER_UNPACK_DIR="here")
     assert said.returncode == 1
