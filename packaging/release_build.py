@@ -33,6 +33,8 @@ def build_archives(root: Path, work: Path, dist: Path, epoch: int) -> list[Path]
         source, made = work / name / "source", work / name / "made"
         shutil.rmtree(work / name, ignore_errors=True)
         copy_source(root, source, epoch)
+        # Where the backend looks for it.
+        shutil.copy2(source / "packaging" / "MANIFEST.in", source)
         made.mkdir()
         _build(source, made, epoch)
         results.append({path.name: path for path in sorted(made.iterdir())})
