@@ -90,7 +90,7 @@ class BrokerApp:
 
     # --- Everybody else ------------------------------------------------------------
     async def _serve_http(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
-        tally = Tally(scope["method"], receive, send)
+        tally = Tally(scope["method"], self._door.client(scope), receive, send)
         answer, tally.error = await contain(self._answer(scope, tally), logger)
         try:
             if answer is not None and not tally.status:
@@ -106,18 +106,17 @@ class BrokerApp:
         is_hosts, own = path.startswith(_HOSTS), is_own(path.encode("latin-1"))
         page = bool(slug and slash) and is_page(inner)
         self._door.check(headers, page=is_hosts or own or page)
-        client = self._door.client(scope)
         if is_hosts:
-            return await self._answer_older_host(path, headers, tally, client)
+            return await self._answer_older_host(path, headers, tally)
         if own:
-            return self._answer_own(path, client, headers, tally)
+            return self._answer_own(path, headers, tally)
         tally.slug = slug
         if page:
-            return self._answer_page(inner, client, headers, tally)
+            return self._answer_page(inner, headers, tally)
         tally.path_class = path_class(inner) if slash else "status"
         credential = credential_of(headers, scope["query_string"], inner)
-        route = self._find(slug, client)
-        is_known = self._quota.admit(client, route.hash, credential, trio.current_time())
+        route = self._find(tally)
+        is_known = self._admit(tally, route.hash, credential)
         if not slash:
             return route_answer(route, tally.method)
         if tally.method not in _METHODS:
@@ -125,7 +124,7 @@ class BrokerApp:
         if self.is_stopping:
             raise Unavailable("shutting_down", retry_after=2)
         tally.is_wait = is_wait(inner)
-        tally.on_status = partial(self._learn, route.hash, client, credential)
+        tally.on_status = partial(self._learn, route.hash, tally.client, credential)
         await self._relay.forward(
             route,
             Visit(
@@ -141,41 +140,52 @@ class BrokerApp:
         )
         return None
 
-    def _answer_own(
-        self, path: str, client: str, headers: Mapping[bytes, bytes], tally: Tally
-    ) -> Answer | None:
+    def _answer_own(self, path: str, headers: Mapping[bytes, bytes], tally: Tally) -> Answer | None:
         answer = own_answer(tally.method, path.encode("latin-1"), headers.get(b"if-none-match"))
         # Never over a limit: whoever watches the broker has to see that it lives.
         if path != _HEALTHZ:
-            self._quota.admit(client, None, None, trio.current_time())
+            self._admit(tally, None)
         return answer
 
     def _answer_page(
-        self, path: bytes, client: str, headers: Mapping[bytes, bytes], tally: Tally
+        self, path: bytes, headers: Mapping[bytes, bytes], tally: Tally
     ) -> Answer | None:
         """Answer with the page, under any slug: who asks learns nothing of which there are."""
         tally.path_class = path_class(path)
         try:
             route = self._routes.find(tally.slug)
         except Rejected:
-            self._quota.admit(client, None, None, trio.current_time())
+            self._admit(tally, None)
         else:
-            self._quota.admit(client, route.hash, None, trio.current_time(), is_page=True)
+            self._admit(tally, route.hash, is_page=True)
         return page_answer(tally.method, path, headers.get(b"if-none-match"))
 
-    def _find(self, slug: str, client: str) -> Route:
+    def _find(self, tally: Tally) -> Route:
         try:
-            return self._routes.find(slug)
+            return self._routes.find(tally.slug)
         except Rejected:
             # A guess. It counts before it is answered.
-            self._quota.admit(client, None, None, trio.current_time())
+            self._admit(tally, None)
             raise
+
+    def _admit(
+        self,
+        tally: Tally,
+        route_hash: str | None,
+        credential: bytes | None = None,
+        *,
+        is_page: bool = False,
+    ) -> bool:
+        now = trio.current_time()
+        is_known = self._quota.admit(tally.client, route_hash, credential, now, is_page=is_page)
+        tally.is_counted = True
+        return is_known
 
     def _learn(self, route: str, client: str, credential: bytes | None, status: int) -> None:
         self._trust.note(route, client, credential, status, trio.current_time())
 
     async def _answer_older_host(
-        self, path: str, headers: Mapping[bytes, bytes], tally: Tally, client: str
+        self, path: str, headers: Mapping[bytes, bytes], tally: Tally
     ) -> Answer:
         if path == LINK_PATH:
             raise Rejected(
@@ -185,4 +195,4 @@ class BrokerApp:
             )
         if self._older_hosts is None:
             raise Rejected("not_found")
-        return await self._older_hosts.serve(path, headers, tally, client)
+        return await self._older_hosts.serve(path, headers, tally)

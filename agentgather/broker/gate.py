@@ -52,7 +52,7 @@ class Gate:
         now = trio.current_time()
         returns = self._routes.is_owner(slug, owner)
         if returns:
-            self._check_return(slug, now)
+            self._returns.check(self._routes.hash_of(slug), now)
         else:
             self._quota.check(client, now)
         if self._check_token is not None and not await self._check_token(token):
@@ -61,7 +61,7 @@ class Gate:
             )
         route = await self._routes.claim(slug, owner, client)
         if returns:
-            self._returns.record(route, now)
+            self._returns.record(route.hash, now)
         else:
             self._quota.record(client, now)
         self._count("returned" if returns else "claimed")
@@ -80,14 +80,7 @@ class Gate:
 
     def pause(self, route: Route) -> None:
         """Note that a link was ended for its host's fault: the owner stays away for a while."""
-        self._returns.pause(route, trio.current_time())
-
-    def _check_return(self, slug: str, now: float) -> None:
-        try:
-            route = self._routes.find(slug)
-        except Rejected:
-            return  # It is over, or its owner has not been here since the start.
-        self._returns.check(route, now)
+        self._returns.pause(route.hash, trio.current_time())
 
     def public_url(self, slug: str) -> str:
         """Give the base URL of a room."""

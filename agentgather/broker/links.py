@@ -112,7 +112,7 @@ class Links:
             return
         transport = SocketTransport(receive, send)
         try:
-            async with self._handshakes.open(client) as handshake:
+            async with self._handshakes.open(client, transport.wait_left) as handshake:
                 await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL, "headers": []})
                 route = await self._register(transport, client, handshake)
         except Unavailable as full:

@@ -76,9 +76,7 @@ class OlderHosts:
         """Count those that are there."""
         return len(self._hosts)
 
-    async def serve(
-        self, path: str, headers: Mapping[bytes, bytes], tally: Tally, client: str
-    ) -> Answer:
+    async def serve(self, path: str, headers: Mapping[bytes, bytes], tally: Tally) -> Answer:
         """Answer one request of a host under ``HOST_PREFIX``. Raises Rejected, ClientLeft."""
         action = path.removeprefix(HOST_PREFIX)
         if action not in ACTIONS:
@@ -86,13 +84,13 @@ class OlderHosts:
         if tally.method != "POST":
             raise Rejected("method_not_allowed", headers=((b"allow", b"POST"),))
         if action == "respond":
-            return await self._respond(headers, tally.receive, client)
+            return await self._respond(headers, tally.receive, tally.client)
         body = await read_body(headers, tally.receive)
         if action == "register":
             registration = _read(_REGISTRATION, body, "invalid_registration", _HINT)
-            return await self._register(registration, client)
+            return await self._register(registration, tally.client)
         credentials = _read(_CREDENTIALS, body, "invalid_heartbeat")
-        route, host = await self._find(credentials, client)
+        route, host = await self._find(credentials, tally.client)
         if action == "poll":
             return _answer(Polled(request=await host.poll(tally.receive)))
         if action == "close":

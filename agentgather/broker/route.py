@@ -27,13 +27,12 @@ class Route:
     ``requests`` and ``waits`` are what is in progress at this moment, ``strangers`` those of
     the requests that are strangers', ``bodies`` what of them is on its way to the host. What
     its hosts may send without reason is one ``allowance``, on however many links one after
-    the other; ``quiet_until`` is when the owner may come back.
+    the other.
     """
 
     __slots__ = (
         *("allowance", "bodies", "client", "created", "hash", "host", "idle_since", "is_kept"),
-        *("over_since", "owner", "quiet_until", "requests", "slug", "status", "strangers"),
-        "waits",
+        *("over_since", "owner", "requests", "slug", "status", "strangers", "waits"),
     )
 
     def __init__(
@@ -45,7 +44,7 @@ class Route:
         self.hash = slug_hash
         self.created = created
         self.idle_since: float | None = trio.current_time()
-        self.over_since = self.quiet_until = 0.0
+        self.over_since = 0.0
         self.status = Status.ACTIVE
         self.host: Host | None = None
         self.is_kept = False

@@ -30,7 +30,7 @@ from agentgather.wire.errors import Rejected, Unavailable
 class Routes:
     """All routes of a broker.
 
-    ``known`` are the leases of the time before this start, by the keyed hash of the slug.
+    ``hash_of`` is a keyed hash; ``known`` are the leases of the time before this start, by it.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Routes:
     ) -> None:
         self.terms: Final = terms
         self._store = store
-        self._hash_of = hash_of
+        self.hash_of: Final = hash_of
         self._known = KnownLeases(known, terms)
         self._by_slug: dict[str, Route] = {}
         self._over: OrderedDict[str, Route] = OrderedDict()
@@ -64,7 +64,7 @@ class Routes:
         """
         route = self._by_slug.get(slug)
         if route is None:
-            if self._known.get(self._hash_of(slug)) is None:
+            if self._known.get(self.hash_of(slug)) is None:
                 raise Rejected("route_not_found")
             raise Unavailable("host_unavailable", retry_after=AWAY_RETRY_SECONDS)
         self._settle(route)
@@ -146,7 +146,7 @@ class Routes:
         """Give whose a slug is, and since when."""
         route = self._by_slug.get(slug)
         if route is None:
-            return self._known.get(self._hash_of(slug))
+            return self._known.get(self.hash_of(slug))
         self._settle(route)
         if route.status is Status.EXPIRED:
             return None
@@ -159,7 +159,7 @@ class Routes:
             if not self._over:
                 raise Unavailable("overloaded", retry_after=60)
             self._forget(next(iter(self._over)))
-        slug_hash = self._hash_of(slug)
+        slug_hash = self.hash_of(slug)
         since = trio.current_time() if lease is None else lease.created
         route = Route(slug, owner, client, slug_hash, since)
         route.is_kept = lease is not None

@@ -49,6 +49,15 @@ class SocketTransport:
         # An empty binary message has been seen to come as None.
         return data if data is not None else event.get("text") or ""
 
+    async def wait_left(self) -> None:
+        """Return once a host has left that was not answered yet. Cancelling loses nothing.
+
+        Before the answer to its handshake a host may send nothing; the server below ends
+        one that does.
+        """
+        while (await self._receive())["type"] != "websocket.disconnect":
+            pass
+
     async def close(self, code: int, reason: str) -> None:
         """Say goodbye. The server below waits for the peer's."""
         if not self._is_closed:

@@ -33,18 +33,20 @@ class Tally:
     """What is noted of one request: counts and codes, and nothing of what is in it.
 
     ``status`` is 0 until an answer began; ``on_status`` is told when it does. ``slug`` is ""
-    where the request was for none.
+    where the request was for none. ``client`` is whom it counts for, once ``is_counted``.
     """
 
     __slots__ = (
-        *("_receive", "_send", "bytes_in", "bytes_out", "error", "is_wait", "method"),
-        *("on_status", "path_class", "slug", "started", "status"),
+        *("_receive", "_send", "bytes_in", "bytes_out", "client", "error", "is_counted"),
+        *("is_wait", "method", "on_status", "path_class", "slug", "started", "status"),
     )
 
-    def __init__(self, method: str, receive: Receive, send: Send) -> None:
+    def __init__(self, method: str, client: str, receive: Receive, send: Send) -> None:
         self._receive = receive
         self._send = send
         self.method = method
+        self.client = client
+        self.is_counted = False
         self.slug = ""
         self.path_class = "other"
         self.is_wait = False

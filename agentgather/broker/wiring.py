@@ -27,7 +27,8 @@ from agentgather.broker.state import State
 from agentgather.broker.visit import Tally
 from agentgather.edge.clients import ClientAddresses
 from agentgather.edge.origins import Served
-from agentgather.wire.limits import HOSTS_BACK_PER_SECOND
+from agentgather.edge.rates import CoarseWindow
+from agentgather.wire.limits import HOSTS_BACK_PER_SECOND, UNCOUNTED_LINES_PER_WINDOW
 from agentgather.wire.names import is_route_slug
 
 SWEEP_SECONDS: Final = 5
@@ -44,6 +45,7 @@ class Broker:
     def __init__(self, settings: BrokerSettings, state: State, log: RawStream) -> None:
         self.metrics = Metrics()
         self.log = AccessLog(log, self.metrics.count_dropped)
+        self._uncounted = CoarseWindow(UNCOUNTED_LINES_PER_WINDOW)
         # New at each start: what is noted today can't be put together with yesterday's.
         key = os.urandom(32)
         # A busy route's is asked for with each request.
@@ -136,6 +138,8 @@ class Broker:
             bytes_out=tally.bytes_out,
             error=tally.error,
         )
+        if not tally.is_counted and not self._uncounted.take(tally.client, trio.current_time()):
+            return
         duration_ms = round(seconds * 1000)
         self.log.write(
             encode_line(

@@ -88,6 +88,13 @@ class CoarseWindow:
             counts.advance(index)
         counts.add()
 
+    def take(self, key: str, now: float) -> bool:
+        """Count one event if ``key`` may act now, and say whether it may."""
+        if self.wait_seconds(key, now):
+            return False
+        self.record(key, now)
+        return True
+
 
 class _Counts:
     """The events of one key, by slice: a ring, one longer than the window."""

@@ -226,6 +226,9 @@ REGISTRATIONS_PER_HOUR: Final = 20
 NOTES_PER_REGISTRATION: Final = 3
 """Lines of the access log, for each of them, about registrations of one address: the claim, a
 return, a refusal. What is refused or returns costs its client nothing, and a line costs disk."""
+UNCOUNTED_LINES_PER_WINDOW: Final = 60
+"""Lines of the access log, for one address, about requests that no rate counts: those that are
+refused before or by one, older hosts' polls, ``/healthz``. The metrics count all of them."""
 RETURNS_PER_WINDOW: Final = 80
 """Registrations of one route's owner, after its first: a network that breaks each second, and
 then some. They cost a broker a millisecond each."""
@@ -234,9 +237,10 @@ VAIN_HANDSHAKES_PER_WINDOW: Final = 20
 VAIN_WAIT_SECONDS: Final = 5
 """How long they wait for the broker's answer; a host has 10 s of patience."""
 MAX_PENDING: Final = 1_024
-"""Hosts that have not registered yet: ten seconds of a hundred a second."""
+"""Hosts that have not registered yet: ten seconds of a hundred a second. Beyond that the address
+that has most of them gives one up to one that has fewer."""
 MAX_PENDING_PER_CLIENT: Final = 512
-"""Those of one address: it cannot shut out all others, and 500 that share one come at once."""
+"""Those of one address: 500 hosts that share one may come back at once."""
 REGISTRATION_WINDOW_SECONDS: Final = 3600
 """The sliding window of ``REGISTRATIONS_PER_HOUR``."""
 TRUST_SECONDS: Final = 3600

@@ -1,6 +1,7 @@
 """The broker's checks in their order, its own few answers, and what it tells strangers."""
 
 import json
+import re
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from agentgather.wire.limits import (
     MAX_RATE_KEYS,
     MAX_TRUSTED,
     ROUTE_REQUESTS_PER_WINDOW,
+    UNCOUNTED_LINES_PER_WINDOW,
 )
 from tests.doubles.broker_stage import (
     ADA,
@@ -493,6 +495,28 @@ async def test_a_request_is_noted_by_what_it_is_and_nothing_in_it(stage: Stage) 
     assert (posted["status"], posted["path_class"], posted["bytes_in"]) == (200, "messages", 17)
     assert (guessed["status"], guessed["error"]) == (404, "route_not_found")
     assert (odd["method"], odd["status"]) == ("OTHER", 405)
+
+
+async def test_what_costs_its_client_nothing_has_few_lines(tmp_path: Path) -> None:  # B02
+    """Else a flood that is refused, however quickly, would fill the operator's disk."""
+    async with open_stage(tmp_path, quotas=Quotas()) as stage:
+        for _ in range(200):
+            await stage.ask("GET", "/guess/status")
+            await stage.ask("GET", "/healthz")
+            await stage.ask("GET", "/healthz", headers={"origin": "https://evil.example"})
+        await stage.ask("GET", "/healthz", address=EVE)
+        await trio.sleep(1)
+        counted = Quotas().client_requests
+        lines = [line for line in stage.log.lines if line["event"] == "request"]
+        assert len(lines) == counted + UNCOUNTED_LINES_PER_WINDOW + 1
+        assert [line["status"] for line in lines].count(404) == counted
+        # Nothing is left out of the metrics.
+        samples = re.findall(
+            r"^agentgather_broker_requests_total{.*} (.*)$",
+            stage.broker.metrics.render().decode(),
+            re.MULTILINE,
+        )
+        assert sum(map(float, samples)) == 601
 
 
 async def test_what_stands_for_a_slug_is_another_at_each_start(tmp_path: Path) -> None:  # B09

@@ -168,6 +168,32 @@ async def test_after_a_fault_the_owner_stays_away_and_then_is_let_in(  # W06
     assert await entry.admit("demo") is route
 
 
+async def test_a_pause_outlives_the_route(autojump_clock: MockClock) -> None:  # W06
+    """Giving a route up and claiming it again is no new start."""
+    entry = Entry()
+    route = await entry.admit("demo")
+    entry.gate.pause(route)
+    entry.routes.close(route)
+    assert (await entry.refused("demo")).code == "rate_limited"
+    await trio.sleep(FAULT_PAUSE_SECONDS)
+    assert await entry.admit("demo") is not route
+
+
+async def test_returns_are_counted_beyond_the_route(autojump_clock: MockClock) -> None:  # W06
+    entry = Entry()
+    for _ in range(RETURNS_PER_WINDOW + 1):
+        entry.routes.close(await entry.admit("demo"))
+    assert (await entry.refused("demo")).code == "rate_limited"
+
+
+async def test_pauses_that_are_over_are_forgotten(autojump_clock: MockClock) -> None:
+    quota = ReturnQuota()
+    for number in range(1000):
+        quota.pause(f"<{number}>", trio.current_time())
+        await trio.sleep(FAULT_PAUSE_SECONDS / 4)
+    assert len(quota) == 4
+
+
 async def test_the_pause_of_a_route_tells_a_stranger_nothing() -> None:
     entry = Entry()
     entry.gate.pause(await entry.admit("demo"))

@@ -14,6 +14,7 @@ from agentgather.wire.limits import (
     FAULT_PAUSE_SECONDS,
     MAX_CONTROL_BURST,
     MAX_FRAME_BYTES,
+    MAX_PENDING,
     MAX_PENDING_PER_CLIENT,
     NOTES_PER_REGISTRATION,
     REGISTER_SECONDS,
@@ -147,6 +148,19 @@ async def test_those_who_do_not_register_are_bounded(stage: Stage) -> None:
     sockets[0].line.cut()
     await settled()
     assert (await stage.socket()).denied is None
+
+
+async def test_silent_addresses_shut_no_host_out(stage: Stage) -> None:  # W06
+    """However many places two of them hold: whoever comes from elsewhere gets one of theirs."""
+    silent = [await stage.socket() for _ in range(MAX_PENDING_PER_CLIENT)]
+    for _ in range(MAX_PENDING - MAX_PENDING_PER_CLIENT):
+        await stage.socket(address=EVE)
+    await stage.host(address="203.0.113.1")
+    assert (await stage.ask("GET", "/demo/status")).status == 200
+    await silent[0].over.wait()
+    assert silent[0].line.closed is not None
+    assert silent[0].line.closed.code == CLOSE_CODES["heartbeat_timeout"]
+    assert not silent[1].over.is_set()
 
 
 async def test_a_host_that_leaves_before_it_registers_leaves_nothing(stage: Stage) -> None:

@@ -76,13 +76,12 @@ class Broker:
         self.failures.append(f"{slug}: {error.code}")
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        tally = Tally(scope["method"], receive, send)
+        tally = Tally(scope["method"], scope["client"][0], receive, send)
         headers = dict(scope["headers"])
         path: str = scope["path"]
         try:
             if path.startswith("/_host/"):
-                client = scope["client"][0]
-                answer = await self.hosts.serve(path, headers, tally, client)
+                answer = await self.hosts.serve(path, headers, tally)
                 await send_answer(tally.send, answer)
                 return
             slug, _, rest = path[1:].partition("/")

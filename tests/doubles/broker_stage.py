@@ -156,11 +156,11 @@ class HostSocket:
         if not self._is_told:
             self._is_told = True
             return {"type": "websocket.connect"}
-        assert self.accepted.is_set(), "nothing can come before the acceptance"
         try:
             message = await self._theirs.receive()
         except LinkClosed as closed:
             return {"type": "websocket.disconnect", "code": closed.code, "reason": closed.reason}
+        assert self.accepted.is_set(), "nothing but its end can come before the acceptance"
         is_text = isinstance(message, str)
         return {
             "type": "websocket.receive",

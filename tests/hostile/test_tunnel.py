@@ -25,7 +25,11 @@ from agentgather.storage.home import Home
 from agentgather.tunnel.client import run_tunnel
 from agentgather.tunnel.events import Connecting, Lost, Opened, TunnelEvent, TunnelPlan
 from agentgather.tunnel.responder import AsgiResponder
-from agentgather.wire.limits import BAD_TOKENS_PER_WINDOW, MAX_FRAME_BYTES
+from agentgather.wire.limits import (
+    BAD_TOKENS_PER_WINDOW,
+    MAX_FRAME_BYTES,
+    VAIN_HANDSHAKES_PER_WINDOW,
+)
 from agentgather.wire.link import (
     NONCE_BYTES,
     Challenge,
@@ -675,6 +679,10 @@ async def test_a_room_behind_a_broker_has_no_healthz_for_everybody(rooms: Rooms)
 
 
 # --- Many at once ---------------------------------------------------------------------------
+def open_descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
 async def test_links_that_come_and_go_leave_nothing(server: BrokerServer) -> None:
     """Cut at every stage, a hundred times."""
 
@@ -692,15 +700,31 @@ async def test_links_that_come_and_go_leave_nothing(server: BrokerServer) -> Non
             for stage in stages[: number % 4]:
                 await stage()
 
-    def descriptors() -> int:
-        return sum(1 for _ in Path("/proc/self/fd").iterdir())
-
-    before = descriptors()
+    before = open_descriptors()
     for number in range(100):
         await visit(number)
-    await server.until(lambda: descriptors() <= before + 5)
+    await server.until(lambda: open_descriptors() <= before + 5)
     text = await server.metrics()
     assert "agentgather_broker_links 1.0" in text
+
+
+async def test_a_host_that_leaves_while_it_has_to_wait_is_not_kept(  # W06
+    server: BrokerServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # So long that nothing but its leaving can end it.
+    monkeypatch.setattr("agentgather.broker.handshakes.VAIN_WAIT_SECONDS", 1000)
+    for _ in range(VAIN_HANDSHAKES_PER_WINDOW):
+        async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
+            await RawLink(stream).upgrade(server.port)
+    before = open_descriptors()
+    for goodbye in (b"", frame(BINARY, b"early")):
+        async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
+            link = RawLink(stream)
+            await link.send(handshake(server.port))
+            with trio.move_on_after(0.2):
+                assert await stream.receive_some()  # It waits.
+            await link.send(goodbye)
+        await server.until(lambda: open_descriptors() <= before)
 
 
 async def test_a_burst_of_strangers_is_served_in_time(server: BrokerServer) -> None:
