@@ -18,7 +18,7 @@ from agentgather.storage.home import Home
 from agentgather.storage.lock import RoomLocked, read_holder
 from agentgather.storage.stored_room import LOCK_FILE
 
-LOCKED_SECONDS: Final = 2
+LOCKED_SECONDS: Final = 5
 """How long a locked room is asked again: a server may be starting, or another command is
 in the middle of its one request."""
 _PAUSE_SECONDS: Final = 0.1

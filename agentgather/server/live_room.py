@@ -5,10 +5,8 @@ apply. An ``await`` in between would let another request decide from the same st
 is staged becomes visible when it is durable, in the order it was decided.
 """
 
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from typing import Final
 
 import msgspec
@@ -20,7 +18,6 @@ from agentgather.domain.guards import REARMED
 from agentgather.domain.mentions import parse_mentions
 from agentgather.domain.room import (
     CLOSED_LINE,
-    Mark,
     Room,
     brief_line,
     joined_line,
@@ -33,9 +30,10 @@ from agentgather.domain.tokens import hash_token
 from agentgather.edge.rates import SlidingWindow
 from agentgather.server.activity import ActivityIndex
 from agentgather.server.rendering import Rendering
+from agentgather.server.staging import Staging
 from agentgather.server.wait_hub import WaitHub
-from agentgather.storage.commit import Change, GroupCommit, RoomStore, Staged
-from agentgather.storage.stored_room import BRIEF_FILE, ROOM_FILE, ROSTER_FILE, TOKENS_FILE
+from agentgather.storage.commit import RoomStore, Staged
+from agentgather.storage.stored_room import BRIEF_FILE
 from agentgather.wire.api import InviteDraft, MessageDraft
 from agentgather.wire.errors import Rejected, Unavailable
 from agentgather.wire.limits import (
@@ -49,14 +47,7 @@ from agentgather.wire.limits import (
     WRITES_PER_WINDOW,
 )
 from agentgather.wire.names import AttendancePolicy
-from agentgather.wire.records import (
-    Message,
-    Participant,
-    RoomState,
-    Tokens,
-    encode_roster,
-    encode_small_file,
-)
+from agentgather.wire.records import Participant, Tokens
 
 _SLOW_DOWN: Final = "too many of these in the last minute; wait for Retry-After seconds"
 
@@ -87,11 +78,10 @@ class LiveRoom:
         self.hub = WaitHub()
         self.rendering = Rendering()
         self.activity = ActivityIndex(room.log)
-        self.commit = GroupCommit(store, on_durable=self._on_durable)
         now = clock()
         self.presence = Presence(now, list(room.roster))
-        self._staged_records: deque[int] = deque()
-        self._latest: Staged | None = None
+        self._staging = Staging(room, tokens, self.presence, store, self.hub)
+        self.commit = self._staging.commit
         self._posts = SlidingWindow(POSTS_PER_WINDOW)
         self._joins = SlidingWindow(JOINS_PER_WINDOW)
         self._briefs = SlidingWindow(BRIEFS_PER_WINDOW)
@@ -176,12 +166,12 @@ class LiveRoom:
         known = self.room.known_post(sender.alias, draft)
         if known is not None:
             message_id, entry = known
-            return entry, self._latest if message_id > self.room.log.head else None, True
+            return entry, self._staging.latest if message_id > self.room.log.head else None, True
         self.check_post(sender, now)
         message = self.room.decide_post(sender, draft, now)
         self._posts.record(sender.alias, now.monotonic)
         self._claim(sender, now)
-        staged = self._stage_line(message)
+        staged = self._staging.line(message)
         self.presence.seen(sender.alias, now)
         return self.room.log.entry(message.id), staged, False
 
@@ -231,8 +221,8 @@ class LiveRoom:
                 joinedAt=participant.joinedAt or now.text(),
                 claimed_at=participant.claimed_at or now.text(),
             )
-            return self._put(seat, line=notice)
-        return self._stage_line(notice) if notice is not None else None
+            return self._staging.seat(seat, line=notice)
+        return self._staging.line(notice) if notice is not None else None
 
     def leave(self, participant: Participant, now: Moment) -> Staged | None:
         """Leave a seat; the token stays valid. One line per presence."""
@@ -242,7 +232,7 @@ class LiveRoom:
         staged = self._claim(participant, now)
         silent = self.room.is_closed or not self.room.here.get(participant.alias, True)
         if not silent and self.room.takes_notices:
-            staged = self._stage_text(left_line(participant.alias), now)
+            staged = self._staging.text(left_line(participant.alias), now)
         return staged
 
     def rename(self, participant: Participant, name: str, now: Moment) -> Staged:
@@ -257,7 +247,7 @@ class LiveRoom:
         self.room.roster.check_name_free(participant.alias, name)
         self._writes.record(participant.alias, now.monotonic)
         self.presence.seen(participant.alias, now)
-        return self._put(
+        return self._staging.seat(
             msgspec.structs.replace(participant, display_name=name),
             self.tokens.tokens.get(participant.alias),
         )
@@ -298,7 +288,7 @@ class LiveRoom:
 
         self.room.brief = body
         files = ((BRIEF_FILE, body.encode()),)
-        return self._stage_state(state, brief_line(state.brief_version), now, files, undo)
+        return self._staging.state(state, brief_line(state.brief_version), now, files, undo)
 
     def set_policy(self, host: Participant, policy: AttendancePolicy, now: Moment) -> Staged:
         """Set the attendance policy.
@@ -310,7 +300,7 @@ class LiveRoom:
         self.room.check_open()
         self._limit(self._writes, host.alias, now)
         self._writes.record(host.alias, now.monotonic)
-        return self._stage_state(self.room.decide_policy(policy, now), policy_line(policy), now)
+        return self._staging.state(self.room.decide_policy(policy, now), policy_line(policy), now)
 
     def close(self, host: Participant, now: Moment) -> Staged | None:
         """Close the room; again is nothing new."""
@@ -323,7 +313,7 @@ class LiveRoom:
         self.room.check_open()
         self._limit(self._writes, host.alias, now)
         self._writes.record(host.alias, now.monotonic)
-        return self._stage_text(REARMED, now)
+        return self._staging.text(REARMED, now)
 
     def invite(
         self, host: Participant, draft: InviteDraft, token: str, now: Moment
@@ -346,7 +336,7 @@ class LiveRoom:
             expires_in_s=draft.expires_in_s,
         )
         self._writes.record(host.alias, now.monotonic)
-        return seat, self._put(seat, token)
+        return seat, self._staging.seat(seat, token)
 
     def rotate(
         self, host: Participant, alias: str, token: str, now: Moment
@@ -360,7 +350,7 @@ class LiveRoom:
         self._limit(self._writes, host.alias, now)
         seat = self.room.roster.decide_rotate(alias, hash_token(token))
         self._writes.record(host.alias, now.monotonic)
-        staged = self._put(seat, token)
+        staged = self._staging.seat(seat, token)
         self.hub.kick(alias)
         return seat, staged
 
@@ -376,7 +366,7 @@ class LiveRoom:
         self._writes.record(host.alias, now.monotonic)
         # A closed room's log has ended; the seat ends all the same.
         line = None if self.room.is_closed else self.room.system_line(f"{alias} removed", now)
-        staged = self._put(seat, line=line)
+        staged = self._staging.seat(seat, line=line)
         self.hub.kick(alias)
         return seat, staged
 
@@ -389,114 +379,20 @@ class LiveRoom:
         """
         self._limit(self._writes, seat.alias, now)
 
-    # --- Staging: from here on nothing can be refused but by the disk -----------------------
+    # --- Beneath ------------------------------------------------------------------------
     def _close(self, now: Moment) -> Staged | None:
         if self.room.closed_line_written:
             return None
-        return self._stage_state(self.room.decide_close(now), CLOSED_LINE, now)
+        return self._staging.state(self.room.decide_close(now), CLOSED_LINE, now)
 
     def _claim(self, participant: Participant, now: Moment) -> Staged | None:
         """Note that a seat's holder acted for the first time; its raw token goes."""
         if participant.claimed_at is not None:
             return None
         claimed = msgspec.structs.replace(participant, claimed_at=now.text())
-        return self._put(claimed)
-
-    def _put(
-        self, seat: Participant, token: str | None = None, *, line: Message | None = None
-    ) -> Staged:
-        """Store a seat, and its raw token as long as nobody has used it.
-
-        A ``line`` that tells of it is stored with it: both or neither.
-        """
-        roster, tokens = self.room.roster, self.tokens.tokens
-        seat.lastSeenAt = self.presence.last_seen_text(seat)
-        seat.attention = self.presence.attention(seat.alias)
-        before = roster.put(seat)
-        token_before = tokens.get(seat.alias)
-        _keep(tokens, seat.alias, token)
-        files = [(ROSTER_FILE, encode_roster(list(roster)))]
-        if token != token_before:
-            files.append((TOKENS_FILE, encode_small_file(self.tokens)))
-
-        def undo() -> None:
-            roster.take_back(seat.alias, before)
-            _keep(tokens, seat.alias, token_before)
-
-        if line is not None:
-            return self._stage_line(line, tuple(files), undo)
-        return self._stage(Change(files=tuple(files)), 0, undo)
-
-    def _stage_state(
-        self,
-        state: RoomState,
-        line: str,
-        now: Moment,
-        files: tuple[tuple[str, bytes], ...] = (),
-        undo_more: Callable[[], None] = lambda: None,
-    ) -> Staged:
-        before = self.room.state
-        # The line's own id comes before the next one.
-        state.next_message_id = self.room.log.next_id + 1
-        self.room.state = state
-
-        def undo() -> None:
-            self.room.state = before
-            undo_more()
-
-        message = self.room.system_line(line, now)
-        state_file = (ROOM_FILE, encode_small_file(state))
-        return self._stage_line(message, (*files, state_file), undo)
-
-    def _stage_text(self, text: str, now: Moment) -> Staged:
-        return self._stage_line(self.room.system_line(text, now))
-
-    def _stage_line(
-        self,
-        message: Message,
-        files: tuple[tuple[str, bytes], ...] = (),
-        undo_more: Callable[[], None] | None = None,
-    ) -> Staged:
-        mark = self.room.mark(message)
-        entry = self.room.apply(message)
-        undo = partial(self._undo_line, mark, undo_more)
-        return self._stage(Change(lines=entry + b"\n", files=files), 1, undo)
-
-    def _stage(self, change: Change, records: int, undo: Callable[[], None]) -> Staged:
-        def undo_all() -> None:
-            self._staged_records.pop()
-            undo()
-
-        try:
-            staged = self.commit.stage(change, undo=undo_all)
-        except Rejected:
-            undo()
-            raise
-        self._staged_records.append(records)
-        self._latest = staged
-        return staged
-
-    def _undo_line(self, mark: Mark, undo_more: Callable[[], None] | None) -> None:
-        self.room.retract(mark)
-        if undo_more is not None:
-            undo_more()
-
-    def _on_durable(self, count: int) -> None:
-        records = [self._staged_records.popleft() for _ in range(count)]
-        if any(records):
-            aliases, everybody = self.room.log.publish(sum(records))
-            self.hub.publish(aliases, everybody=everybody)
-        if not all(records):
-            self.hub.publish_facts()
+        return self._staging.seat(claimed)
 
     def _limit(self, window: SlidingWindow, alias: str, now: Moment) -> None:
         seconds = window.wait_seconds(alias, now.monotonic)
         if seconds:
             raise Rejected("rate_limited", _SLOW_DOWN, retry_after=seconds)
-
-
-def _keep(tokens: dict[str, str], alias: str, token: str | None) -> None:
-    if token is None:
-        tokens.pop(alias, None)
-    else:
-        tokens[alias] = token

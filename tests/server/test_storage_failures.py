@@ -208,7 +208,7 @@ async def test_a_writer_is_told_to_come_back_when_the_disk_is_far_behind(table: 
     live = table.live
     with shut(store):
         for _ in range(MAX_STAGED):
-            live._stage_text("x joined", live.clock())
+            live._staging.text("x joined", live.clock())
         before = live.room.log.next_id
         for target, document in (("/messages", {"text": "x"}), ("/brief", {"body": "x"})):
             reply = await table.host.post(target, document)
@@ -240,7 +240,7 @@ async def test_a_removal_is_stored_with_its_line_or_not_at_all(table: Table) -> 
         with shut(store):
             await table.settled_but_for_the_disk()
             while live.commit._staged < MAX_STAGED:
-                live._stage_text("x joined", live.clock())
+                live._staging.text("x joined", live.clock())
             reply = await table.host.post("/participants/rev/remove")
             assert reply.outcome == (503, "overloaded")
             seat = live.room.roster.get("rev")
