@@ -52,7 +52,8 @@ class Rendering:
         """
         with trio.move_on_after(_WARM_UP_SECONDS):
             await self.page_opened.wait()
-        await trio.to_thread.run_sync(_render, _SAMPLE, (), limiter=self._thread)
+        with self._busy():
+            await trio.to_thread.run_sync(_render, _SAMPLE, (), limiter=self._thread)
 
     async def render_records(self, reader: str, records: Sequence[Record]) -> list[Record]:
         """Give records with a last key ``html``: as many, from the first, as fit a page.
