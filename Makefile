@@ -10,9 +10,11 @@ READY  := $(VENV)/.ready
 VERSION_BUILT := $(shell sed -n 's/^__version__: Final = "\(.*\)"$$/\1/p' agentgather/__init__.py)
 BUILT := dist/agentgather-$(VERSION_BUILT)-linux-$(shell uname -m)
 # Folders too, because a file that is gone makes a difference.
-BUILT_FROM := $(shell find agentgather packaging/hooks packaging/unpack -name __pycache__ -prune -o -print) \
-  $(addprefix packaging/,agentgather.spec binary.py build-tools.sh entry.py glibc.py manifest.py \
-  requirements.txt requirements-build.txt single_file.py)
+BUILT_FROM := $(shell find agentgather packaging/binary -name __pycache__ -prune -o -print) \
+  $(addprefix packaging/,agentgather.spec entry.py requirements.txt requirements-build.txt)
+
+# What is in packaging/ is run as a module, and imports its like by folder: `from release.parts`.
+RUN := PYTHONPATH=packaging $(BIN)/python -m
 
 LOCK := $(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe \
   --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header
@@ -35,18 +37,18 @@ check: $(READY) ## format, lint, types, spec
 	$(BIN)/ruff format --check agentgather tests packaging
 	$(BIN)/ruff check agentgather tests packaging
 	$(BIN)/mypy
-	$(BIN)/python packaging/spec.py --check
+	$(RUN) generate.spec --check
 
 fix: $(READY) ## format and mend what a tool can mend
 	$(BIN)/ruff format agentgather tests packaging
 	$(BIN)/ruff check --fix agentgather tests packaging
 
 spec: $(READY) ## rewrite what spec/ takes from the code
-	$(BIN)/python packaging/spec.py
+	$(RUN) generate.spec
 
 man: $(READY) ## write the page of the manual, build/agentgather.1
 	@mkdir -p build
-	$(BIN)/python packaging/man.py build/agentgather.1
+	$(RUN) generate.man build/agentgather.1
 
 bench: $(READY) ## measure, and print a table
 	@tests/browser/install.sh
@@ -61,17 +63,17 @@ lock: $(READY) ## pin and hash what ships and what tests it
 binary: $(BUILT) ## build the program to download, into dist/; about a minute
 
 $(BUILT): $(READY) $(BUILT_FROM)
-	@packaging/build-tools.sh $(BIN)/python
+	@packaging/binary/build-tools.sh $(BIN)/python
 	@rm -rf build/venv && $(BIN)/python -m venv --without-pip build/venv
 	@$(BIN)/python -m pip --python build/venv/bin/python install --quiet --disable-pip-version-check --no-compile --require-hashes -r packaging/requirements.txt -r packaging/requirements-build.txt
-	@build/venv/bin/python packaging/binary.py
+	@PYTHONPATH=packaging build/venv/bin/python -m binary.build
 
 smoke: $(BUILT) ## try the built program, where there is no Python
 	@tests/browser/install.sh
 	$(BIN)/python -m pytest tests/smoke --built $(BUILT) -rs
 
 release: $(READY) ## all that publishing needs, in dist/: VERSION=x.y.z [SIGN_KEY=path] [TRIAL=1]
-	@$(BIN)/python packaging/release.py "$(VERSION)" $(if $(SIGN_KEY),--sign-key "$(SIGN_KEY)") $(if $(TRIAL),--trial)
+	@$(RUN) release.make "$(VERSION)" $(if $(SIGN_KEY),--sign-key "$(SIGN_KEY)") $(if $(TRIAL),--trial)
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .hypothesis build dist *.egg-info \

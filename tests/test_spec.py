@@ -2,7 +2,6 @@
 
 import ast
 import json
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, get_args
@@ -46,15 +45,11 @@ from agentgather.wire.records import (
     decode_message,
     encode_message,
 )
+from generate import openapi, spec
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 SPEC: Final = ROOT / "spec"
 PACKAGE: Final = ROOT / "agentgather"
-
-sys.path.insert(0, str(ROOT / "packaging"))
-import spec_openapi  # noqa: E402
-
-import spec  # noqa: E402 - the generator is a script, in no package
 
 # Codes that are part of the contract and that no line of the program names today.
 RESERVED: Final = {
@@ -98,8 +93,8 @@ def test_every_route_is_in_openapi_and_every_operation_is_a_route() -> None:
     described = {
         (method.upper(), path) for path, item in document["paths"].items() for method in item
     }
-    routes = {(route.method, spec_openapi.template(route.path)) for route in ROUTES}
-    assert described == routes == spec_openapi.OPERATIONS.keys()
+    routes = {(route.method, openapi.template(route.path)) for route in ROUTES}
+    assert described == routes == openapi.OPERATIONS.keys()
 
 
 def test_openapi_names_only_codes_that_exist_under_their_own_status() -> None:
@@ -472,7 +467,7 @@ def test_answers_are_what_the_schemas_say(exchange: dict[str, Any]) -> None:
         assert exchange["status"] == (409 if is_last_host else CODES[answer["error"]].status)
         return
     path = "/participants/{alias}/" + path.rpartition("/")[2] if path.count("/") > 1 else path
-    operation = spec_openapi.OPERATIONS[method, path]
+    operation = openapi.OPERATIONS[method, path]
     kind = operation.answers[exchange["status"]]
     name = "PageBackward" if "has_more_before" in answer else getattr(kind, "__name__", "")
     validate(answer, "answers", name)

@@ -10,7 +10,10 @@ from agentgather.cli.candidates import Offer, item
 Table = dict[str, tuple[str, str]]
 """By name: where the command is, as ``module:attribute``, and what the list says of it."""
 
-CONTEXT_SETTINGS: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+CONTEXT_SETTINGS: Final[dict[str, Any]] = {
+    "help_option_names": ["-h", "--help"],
+    "max_content_width": 100,
+}
 
 
 class LazyGroup(click.Group):

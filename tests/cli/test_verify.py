@@ -31,7 +31,7 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def list_files(folder: Path) -> None:
-    script = ROOT / "packaging" / "manifest.py"
+    script = ROOT / "packaging" / "binary" / "manifest.py"
     # As a build does it, which is free to use another Python than ours.
     subprocess.run(["python3", "-I", script, folder], check=True, timeout=60)
 

@@ -5,20 +5,18 @@ import io
 import os
 import re
 import runpy
-import sys
 import tarfile
 from pathlib import Path
 
 import pytest
 
+from binary.build import missing_modules
+from binary.glibc import NeedsNewer, check_folder, needs_of
+from binary.single_file import MAGIC, folder_name, join, pack
+from entry import BUNDLES, find_certificates
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGING = ROOT / "packaging"
-sys.path.insert(0, str(PACKAGING))
-
-from binary import missing_modules  # noqa: E402
-from entry import BUNDLES, find_certificates  # noqa: E402
-from glibc import NeedsNewer, check_folder, needs_of  # noqa: E402
-from single_file import MAGIC, folder_name, join, pack  # noqa: E402
 
 
 def test_what_is_left_out_and_imported_for_certain_is_named() -> None:
@@ -130,7 +128,7 @@ def test_a_link_has_no_place_in_a_tarball(tmp_path: Path) -> None:
 
 
 def test_the_head_and_the_packer_agree_on_the_trailer() -> None:
-    header = (PACKAGING / "unpack" / "unpack.h").read_text("utf-8")
+    header = (PACKAGING / "binary" / "unpack" / "unpack.h").read_text("utf-8")
     assert f'#define MAGIC "{MAGIC.decode()}"' in header
     assert f"#define TRAILER_BYTES {len(join(b'', b''))}\n" in header
     assert join(b"head", b"payload").endswith(b"payload\7\0\0\0\0\0\0\0AGPACK01")

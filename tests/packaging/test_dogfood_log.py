@@ -1,7 +1,6 @@
 """The log of a real room can be shown to anybody, and is read like any other."""
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,9 @@ import pytest
 from agentgather.page.render import render_markdown
 from agentgather.storage.home import Home, open_room
 from agentgather.wire.records import CurrentRoom, Participant, RoomState, Tokens
+from release.sanitise import ROOM, Sanitiser, leaks, main, words_for
 from tests.cli.terminal import Terminal
 from tests.storage.samples import NOW, Records
-
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "packaging"))
-
-from sanitise import ROOM, Sanitiser, leaks, main, words_for  # noqa: E402
 
 FIXTURES = Path(__file__).parent / "fixtures"
 TOKEN = "agp_" + "x" * 43

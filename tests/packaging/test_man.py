@@ -22,7 +22,7 @@ ESCAPES = r"\\(?:[-e&]|\((?:aq|dq|ha|ti)|f[BIR])"
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("man") / "agentgather.1"
-    command = [sys.executable, ROOT / "packaging" / "man.py", file]
+    command = [sys.executable, ROOT / "packaging" / "generate" / "man.py", file]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     return file
@@ -91,7 +91,7 @@ def test_lines_that_stand_as_they_are_begin_and_end(page: Path) -> None:
 
 
 def test_it_is_the_same_each_time(page: Path, tmp_path: Path) -> None:
-    command = [sys.executable, ROOT / "packaging" / "man.py", tmp_path / "again"]
+    command = [sys.executable, ROOT / "packaging" / "generate" / "man.py", tmp_path / "again"]
     environment = {"PYTHONPATH": str(ROOT), "LC_ALL": "C", "COLUMNS": "40", "PYTHONHASHSEED": "1"}
     subprocess.run(command, env=environment, check=True, timeout=60)
     assert (tmp_path / "again").read_bytes() == page.read_bytes()

@@ -22,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
 
 def write_manifest(folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-I", ROOT / "packaging" / "manifest.py", folder],
+        [sys.executable, "-I", ROOT / "packaging" / "binary" / "manifest.py", folder],
         env={"LC_ALL": "C", "PYTHONHASHSEED": "random"},
         capture_output=True,
         text=True,

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "packaging"))
+from release.licences import render_licences
+from release.parts import NotAsPinned, Part, Text, find_parts, read_pins
+from release.parts_native import find_native_parts
+from release.sbom import InvalidBill, check_bill, render_bill
 
-from licences import render_licences  # noqa: E402
-from parts import NotAsPinned, Part, Text, find_parts, read_pins  # noqa: E402
-from parts_native import find_native_parts  # noqa: E402
-from sbom import InvalidBill, check_bill, render_bill  # noqa: E402
+ROOT = Path(__file__).resolve().parents[2]
 
 PIN = f"thing==1.0 \\\n    --hash=sha256:{'b' * 64} \\\n    --hash=sha256:{'a' * 64}\n    # via x\n"
 METADATA = "Metadata-Version: 2.4\nName: Thing\nVersion: 1.0\n"

@@ -11,20 +11,16 @@ from pathlib import Path
 import pytest
 
 from agentgather import __version__
-
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "packaging"))
-
-import release  # noqa: E402
-from release_build import build_archives, copy_source, pack_again  # noqa: E402
-from release_gate import (  # noqa: E402
+from release import make
+from release.archives import build_archives, copy_source, pack_again
+from release.gate import (
     ReleaseFailed,
     changelog_section,
     check_version,
     commit_time,
     faults,
 )
-from release_sums import (  # noqa: E402
+from release.sums import (
     SIGNATURE,
     SUMS,
     allowed_signer,
@@ -33,7 +29,9 @@ from release_sums import (  # noqa: E402
     verify_sums,
     write_sums,
 )
-from release_try import try_program  # noqa: E402
+from release.try_out import try_program
+
+ROOT = Path(__file__).resolve().parents[2]
 
 CHANGELOG = """\
 # Changelog
@@ -114,7 +112,7 @@ def test_a_tree_that_is_not_clean_is_refused(tree: Path, name: str) -> None:
 
 def test_a_trial_is_never_signed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = [__version__, "--trial", "--sign-key", str(tmp_path / "key")]
-    assert release.main(arguments) == 1
+    assert make.main(arguments) == 1
     assert "never signed" in capsys.readouterr().err
 
 

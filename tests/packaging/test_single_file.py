@@ -6,19 +6,18 @@ import shutil
 import signal
 import stat
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "packaging"))
+from binary.single_file import compile_head, folder_name, join, pack
 
-from single_file import compile_head, folder_name, join, pack  # noqa: E402
+ROOT = Path(__file__).resolve().parents[2]
+TOOLS = ROOT / "packaging" / "binary" / "build-tools.sh"
 
 pytestmark = pytest.mark.skipif(
-    subprocess.run([ROOT / "packaging" / "build-tools.sh", "--have"], check=False).returncode != 0,
+    subprocess.run([TOOLS, "--have"], check=False).returncode != 0,
     reason="what `make binary` needs is not installed",
 )
 PROGRAM = """#!/bin/sh

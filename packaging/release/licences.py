@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from parts import NotAsPinned, Part
+from release.parts import NotAsPinned, Part
 
 _COMMON: Final = Path("/usr/share/common-licenses")
 _POINTER: Final = re.compile(rf"{_COMMON}/([A-Za-z0-9.+-]*[A-Za-z0-9])")

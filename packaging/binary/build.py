@@ -1,6 +1,6 @@
 """What `make binary` does: the built program as a tarball and as a single file, in dist/.
 
-    build/venv/bin/python packaging/binary.py
+    PYTHONPATH=packaging build/venv/bin/python -m binary.build
 
 The same input gives the same bytes: time, hash seed, order and owners are fixed here.
 """
@@ -16,10 +16,10 @@ import time
 from pathlib import Path
 from typing import Final
 
-import glibc
-import single_file
+from binary import glibc, single_file
+from binary.manifest import write_manifest
 
-PACKAGING: Final = Path(__file__).resolve().parent
+PACKAGING: Final = Path(__file__).resolve().parent.parent
 ROOT: Final = PACKAGING.parent
 WORK: Final = ROOT / "build" / "binary"
 DIST: Final = ROOT / "dist"
@@ -42,7 +42,7 @@ def main() -> int:
     if faults:
         print("left out, but imported for certain:", *faults, sep="\n  ", file=sys.stderr)
         return 1
-    subprocess.run([sys.executable, PACKAGING / "manifest.py", folder], check=True)
+    write_manifest(folder)
     try:
         oldest = glibc.text(glibc.check_folder(folder))
     except glibc.NeedsNewer as error:

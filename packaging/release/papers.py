@@ -3,10 +3,10 @@
 import sys
 from pathlib import Path
 
-from parts import Part, find_parts, read_pins
-from parts_native import find_native_parts
-from release_gate import changelog_section
-from release_try import unpack
+from release.gate import changelog_section
+from release.parts import Part, find_parts, read_pins
+from release.parts_native import find_native_parts
+from release.try_out import unpack
 
 
 def render_notes(root: Path, version: str, *, is_trial: bool) -> str:

@@ -11,7 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Final
 
-from release_gate import ReleaseFailed
+from release.gate import ReleaseFailed
 
 _BACKEND: Final = (
     "import sys; from setuptools import build_meta as backend; made = sys.argv[1]; "
@@ -34,7 +34,7 @@ def build_archives(root: Path, work: Path, dist: Path, epoch: int) -> list[Path]
         shutil.rmtree(work / name, ignore_errors=True)
         copy_source(root, source, epoch)
         # Where the backend looks for it.
-        shutil.copy2(source / "packaging" / "MANIFEST.in", source)
+        shutil.copy2(source / "packaging" / "release" / "MANIFEST.in", source)
         made.mkdir()
         _build(source, made, epoch)
         results.append({path.name: path for path in sorted(made.iterdir())})

@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from release_gate import ReleaseFailed
+from release.gate import ReleaseFailed
 
 SUMS: Final = "SHA256SUMS"
 SIGNATURE: Final = f"{SUMS}.sig"
@@ -76,8 +76,8 @@ def verify_sums(dist: Path, allowed_signers: Path) -> None:
         ReleaseFailed: it is not good, or there is none.
 
     """
-    command = ["ssh-keygen", "-Y", "verify", "-f", allowed_signers, "-I", SIGNER]
-    command += ["-n", NAMESPACE, "-s", dist / SIGNATURE]
+    command = ["ssh-keygen", "-Y", "verify", "-f", str(allowed_signers), "-I", SIGNER]
+    command += ["-n", NAMESPACE, "-s", str(dist / SIGNATURE)]
     verified = subprocess.run(command, input=(dist / SUMS).read_bytes(), capture_output=True)
     if verified.returncode != 0:
         raise ReleaseFailed(f"the signature is not good: {verified.stderr.decode().strip()}")

@@ -1,6 +1,6 @@
 """Write ``MANIFEST.sha256`` into the folder of a built program.
 
-    python packaging/manifest.py FOLDER
+    python packaging/binary/manifest.py FOLDER
 
 It lists every file of the folder, for ``agentgather doctor --verify`` and for
 ``sha256sum --check MANIFEST.sha256`` in the folder. It is the last step of a build: a file that
@@ -41,6 +41,11 @@ def manifest_of(folder: Path) -> str:
     return "".join(f"{digest}  {shown}\n" for shown, digest in sorted(lines))
 
 
+def write_manifest(folder: Path) -> None:
+    """Write the list into the folder. Errors as of :func:`manifest_of`, and of the disk."""
+    (folder / MANIFEST).write_text(manifest_of(folder), "utf-8")
+
+
 def _raise(error: OSError) -> None:
     raise error
 
@@ -52,7 +57,7 @@ def main(arguments: list[str]) -> int:
         return 2
     folder = Path(arguments[0])
     try:
-        (folder / MANIFEST).write_text(manifest_of(folder), "utf-8")
+        write_manifest(folder)
     except (OSError, ValueError) as error:
         print(f"{folder}: {error}", file=sys.stderr)
         return 1

@@ -3,7 +3,7 @@
  * It unpacks once, into a folder that only its user can write to, and becomes the program
  * in there: the same process, so signals and an end by force mean what they mean to any.
  *
- * packaging/single_file.py gives FOLDER, the version and a part of the payload's hash, and GLIBC,
+ * packaging/binary/single_file.py gives FOLDER, the version and a part of the payload's hash, and GLIBC,
  * the oldest that the program runs on.
  */
 #define _GNU_SOURCE

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from parts import Pin, read_pins
-from release_gate import ReleaseFailed
+from release.gate import ReleaseFailed
+from release.parts import Pin, read_pins
 
 _SECONDS: Final = 60
 """Nothing here takes as long, on however slow a machine; the first start unpacks a file."""
@@ -172,7 +172,8 @@ def _expect(is_so: object, otherwise: str) -> None:
 def _make_environment(folder: Path, packaging: Path) -> Path:
     """Make a virtual environment with what ships; give its Python."""
     # The one that this one was made from: an environment in an environment has two parents.
-    subprocess.run([sys._base_executable, "-m", "venv", str(folder / "venv")], check=True)
+    parent: str = sys._base_executable  # type: ignore[attr-defined] # not documented
+    subprocess.run([parent, "-m", "venv", str(folder / "venv")], check=True)
     python = folder / "venv" / "bin" / "python"
     _pip(python, "--require-hashes", "-r", str(packaging / "requirements.txt"))
     return python

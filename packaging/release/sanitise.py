@@ -1,6 +1,6 @@
 """Make a log that can be shown to anybody from the log of a real room.
 
-    python packaging/sanitise.py ROOM_FOLDER [--name NAME ...] > log.jsonl
+    python packaging/release/sanitise.py ROOM_FOLDER [--name NAME ...] > log.jsonl
 
 Tokens, addresses, paths, host names and people's names are replaced, the same one by the same
 word everywhere; times keep their distances and begin at a day of nobody's. What is said
@@ -16,6 +16,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -75,7 +76,7 @@ class Sanitiser:
     def text(self, text: str) -> str:
         """Replace all that is in a text, names last: one may be in a path."""
         for kind, rule in KINDS.items():
-            text = rule.sub(lambda found, kind=kind: self._put(kind, found[0]), text)  # type: ignore[misc]
+            text = rule.sub(partial(self._put_found, kind), text)
         return self._rule.sub(lambda found: self._words[found[0]], text)
 
     def message(self, message: dict[str, Any]) -> dict[str, Any]:
@@ -91,12 +92,15 @@ class Sanitiser:
             changed["client_msg_id"] = self._put("key", message["client_msg_id"])
         return message | changed
 
+    def _put_found(self, kind: str, found: re.Match[str]) -> str:
+        return self._put(kind, found[0])
+
     def _put(self, kind: str, found: str) -> str:
         if _HARMLESS.fullmatch(found):
             return found
         number = 1 + sum(1 for one, _ in self._known if one == kind)
-        put = _PUT.get(kind, lambda n: f"{kind}-{n}")
-        return self._known.setdefault((kind, found), put(number))
+        put = _PUT[kind](number) if kind in _PUT else f"{kind}-{number}"
+        return self._known.setdefault((kind, found), put)
 
     def _time(self, text: str) -> str:
         at = datetime.fromisoformat(text)

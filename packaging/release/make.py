@@ -19,16 +19,17 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from licences import render_licences
-from parts import NotAsPinned
-from release_build import build_archives
-from release_gate import ReleaseFailed, check_version, commit_time, faults
-from release_papers import find_all_parts, render_notes
-from release_sums import allowed_signer, check_sums, sign_sums, write_sums
-from release_try import FORMS, find_built, try_form
-from sbom import InvalidBill, render_bill
+from generate import man
+from release.archives import build_archives
+from release.gate import ReleaseFailed, check_version, commit_time, faults
+from release.licences import render_licences
+from release.papers import find_all_parts, render_notes
+from release.parts import NotAsPinned
+from release.sbom import InvalidBill, render_bill
+from release.sums import allowed_signer, check_sums, sign_sums, write_sums
+from release.try_out import FORMS, find_built, try_form
 
-ROOT: Final = Path(__file__).resolve().parent.parent
+ROOT: Final = Path(__file__).resolve().parents[2]
 PACKAGING: Final = ROOT / "packaging"
 TRIAL: Final = "TRIAL"
 """The file that marks a trial, and says what it passed over."""
@@ -93,8 +94,9 @@ class Release:
         """Make a target of the Makefile; what it says is in a file, and here if it fails."""
         log = self.work / f"make-{target}.log"
         environment = os.environ | {"SOURCE_DATE_EPOCH": str(self.epoch)}
-        # Its own make: the flags of the one that runs this are not its.
-        environment.pop("MAKEFLAGS", None)
+        # Its own make: the flags and the path of the one that runs this are not its.
+        for name in ("MAKEFLAGS", "PYTHONPATH"):
+            environment.pop(name, None)
         with log.open("wb") as output:
             done = subprocess.run(
                 ["make", target], cwd=ROOT, env=environment, stdout=output, stderr=output
@@ -110,8 +112,7 @@ class Release:
 
     def add_papers(self) -> None:
         """Put beside them what is read or run before anything is installed."""
-        page = self.dist / "agentgather.1"
-        subprocess.run([sys.executable, PACKAGING / "man.py", page], check=True)
+        man.write_page(self.dist / "agentgather.1")
         shutil.copyfile(PACKAGING / "install.sh", self.dist / "install.sh")
         (self.dist / "install.sh").chmod(0o755)
         notes = render_notes(ROOT, self.version, is_trial=self.is_trial)

@@ -19,7 +19,8 @@ from cyclonedx.output import make_outputter
 from cyclonedx.schema import OutputFormat, SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from packageurl import PackageURL
-from parts import Part
+
+from release.parts import Part
 
 SCHEMA: Final = SchemaVersion.V1_6
 

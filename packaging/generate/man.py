@@ -1,6 +1,6 @@
 """Write the page of the manual, agentgather(1), from the commands and their help.
 
-    python packaging/man.py FILE
+    python packaging/generate/man.py FILE
 
 It has nothing that the help has not, so it is made where it is needed and kept nowhere.
 """
@@ -160,12 +160,17 @@ def _escaped(text: str) -> str:
     return "".join(_ESCAPES.get(character, character) for character in text)
 
 
+def write_page(file: Path) -> None:
+    """Write the page."""
+    file.write_text(page(), "ascii")
+
+
 def main(arguments: list[str]) -> int:
     """Run the command."""
     if len(arguments) != 1:
         print(__doc__, file=sys.stderr)
         return 2
-    Path(arguments[0]).write_text(page(), "ascii")
+    write_page(Path(arguments[0]))
     return 0
 
 

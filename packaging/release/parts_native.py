@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from parts import NotAsPinned, Part, Text
+from release.parts import NotAsPinned, Part, Text
 
 _ASK_PYTHON: Final = """
 import decimal, json, pathlib, platform, pyexpat, sysconfig

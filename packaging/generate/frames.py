@@ -49,7 +49,9 @@ def frames() -> str:
     lines = [_HEAD.strip(), "", "| frame | from | keys |", "|---|---|---|"]
     # In the order of their declaration, which is that of a conversation.
     both = {*get_args(FromBroker), *get_args(FromHost)}
-    structs = [one for one in vars(link).values() if isinstance(one, type) and one in both]
+    structs: list[type[msgspec.Struct]] = [
+        one for one in vars(link).values() if isinstance(one, type) and one in both
+    ]
     for struct in structs:
         keys = " ".join(f"`{name}`" for name in struct.__struct_fields__)
         lines.append(f"| [{_tag(struct)}](#{_tag(struct)}) | {_sender(struct)} | {keys} |")
@@ -118,4 +120,4 @@ def _type(info: Any) -> str:
         case VarTupleType():
             return "array of pairs, each an array of two byte strings: name, value"
         case _:
-            raise SystemExit(f"spec_link does not know how to describe {info}")
+            raise SystemExit(f"generate.frames does not know how to describe {info}")

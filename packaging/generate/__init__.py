@@ -1,0 +1,1 @@
+"""Writes what follows from the code: the generated parts of spec/, and the page of the manual."""
