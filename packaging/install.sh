@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install agentgather for yourself: one file, without root. It can be read in a minute.
+# Install agentgather for yourself: one file, as root only with --as-root. It can be read in a minute.
 #
 #   sh install.sh                into ~/.local/bin; PREFIX=DIR: into DIR/bin
 #   sh install.sh 0.3.0          that version
@@ -9,7 +9,6 @@
 #   AGENTGATHER_BASE_URL   another place to get it from
 #   AGENTGATHER_SIGNERS    a file of keys that you trust, in ssh-keygen's form ("allowed
 #                          signers"): SHA256SUMS.sig has to be by one of them
-# It refuses to run as root, unless it is asked with --as-root.
 set -eu
 
 say() { printf '%s\n' "install.sh: $*"; }
@@ -50,7 +49,8 @@ main() {
     Linux-aarch64 | Linux-arm64) file=agentgather-$version-linux-aarch64 ;;
     *) fail "there is no file for $(uname -s) on $(uname -m), use Python and the wheel" ;;
   esac
-  base=${AGENTGATHER_BASE_URL:-https://github.com/agentgather/agentgather/releases/download/v$version}
+  published=https://github.com/agentgather/agentgather/releases/download # a folder for each version
+  base=${AGENTGATHER_BASE_URL:-$published/v$version}
   case $base in
     https://*) protocol='=https' ;;
     http://127.0.0.1:* | http://localhost:*) protocol='=http' ;;

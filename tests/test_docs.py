@@ -12,6 +12,7 @@ import pytest
 
 from agentgather.cli.lazy_group import CONTEXT_SETTINGS
 from tests.docs.page import PAGES, ROOT, blocks_of, page_name
+from tests.docs.substitutions import RELEASES
 
 _LINK: Final = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 _FENCE: Final = re.compile(r"^ *```\w*\n.*?^ *```$", re.M | re.S)
@@ -43,6 +44,21 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
         if not exists or (anchor and path.suffix == ".md" and anchor not in anchors(path)):
             faults.append(link)
     assert faults == []
+
+
+_PUBLISHED: Final = re.compile(r"https://[^\s\"'`<>()]+/releases/download\b")
+# Whoever publishes elsewhere changes `[project.urls]`, and these.
+_NAME_IT: Final = ("README.md", "docs/deployment.md", "packaging/install.sh")
+
+
+def test_all_that_name_where_releases_are_name_the_same_place() -> None:
+    texts = {path: path.read_text("utf-8") for path in [*PAGES, ROOT / "packaging/install.sh"]}
+    named = {
+        path.relative_to(ROOT).as_posix(): set(found)
+        for path, text in texts.items()
+        if (found := _PUBLISHED.findall(text))
+    }
+    assert named == {name: {RELEASES} for name in _NAME_IT}
 
 
 def commands(page: Path) -> Iterator[list[str]]:

@@ -1,12 +1,19 @@
 """What of a page is another word on a test's machine, and why. Nothing else is changed."""
 
 import re
+import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from agentgather import __version__
 
 PYTEST_FOLDER: Final = "tests/domain"
+_PROJECT: Final = tomllib.loads(
+    (Path(__file__).resolve().parents[2] / "pyproject.toml").read_text("utf-8")
+)["project"]
+RELEASES: Final = f"{_PROJECT['urls']['Source']}/releases/download"
+"""Where releases are published."""
 
 
 class Substitution(NamedTuple):
@@ -41,7 +48,7 @@ SUBSTITUTIONS: Final = (
         r"10\.8\.0\.2", "127.0.0.2", "the address of a VPN; this one every Linux machine has"
     ),
     Substitution(
-        rf"https://github\.com/agentgather/agentgather/releases/download/v{re.escape(__version__)}",
+        re.escape(f"{RELEASES}/v{__version__}"),
         "{release}",
         "a release of this version is not published before it is tested",
     ),
