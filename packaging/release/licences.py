@@ -8,6 +8,8 @@ from typing import Final
 from release.parts import NotAsPinned, Part
 
 _COMMON: Final = Path("/usr/share/common-licenses")
+_WITHOUT_A_NOTICE: Final = ("Apache-2.0", "MPL-2.0")
+"""Licences whose text, which Debian has, is all that who passes on a program has to give."""
 _POINTER: Final = re.compile(rf"{_COMMON}/([A-Za-z0-9.+-]*[A-Za-z0-9])")
 _RULE: Final = "=" * 78
 _HEAD: Final = """\
@@ -26,8 +28,8 @@ def render_licences(version: str, ours: str, parts: Iterable[Part], common: Path
         NotAsPinned: a part has no text, or points to one that this machine does not have.
 
     """
-    parts = list(parts)
-    return "\n".join([*_lines(version, ours, parts), *_common_texts(parts, common)])
+    text = "\n".join(_lines(version, ours, list(parts)))
+    return "\n".join([text, *_common_texts(text, common)])
 
 
 def _lines(version: str, ours: str, parts: list[Part]) -> Iterator[str]:
@@ -43,21 +45,41 @@ def _lines(version: str, ours: str, parts: list[Part]) -> Iterator[str]:
         for title, text in part.texts:
             yield f"\n--- {title}\n\n{text.strip()}"
         if part.inside:
-            yield f"\n--- linked into it; the texts are beside each one's source\n{_sources(part)}"
+            yield from _linked(part.inside)
 
 
-def _sources(part: Part) -> str:
-    return "\n".join(f"{one.name} {one.version}: {one.purl}" for one in part.inside)
+def _linked(inside: tuple[Part, ...]) -> Iterator[str]:
+    """List what was linked into a part, by what right, and whose notices its wheel lacks."""
+    yield "\n--- linked into it, by the list in its wheel\n"
+    for one in inside:
+        yield f"{one.name} {one.version}: {one.licence}, {one.purl}"
+    needed = {name for one in inside for name in _WITHOUT_A_NOTICE if name in one.licence}
+    if needed:
+        yield "\nWhere one of these is a choice, it is chosen; their texts are at the end:"
+        yield from (str(_COMMON / name) for name in sorted(needed))
+    missing = [f"{one.name} {one.version}" for one in inside if not _needs_no_notice(one.licence)]
+    if missing:
+        yield "\nThe wheel has no notices of these. They are with the source of each:"
+        yield from missing
 
 
-def _common_texts(parts: list[Part], common: Path) -> Iterator[str]:
-    """Give the texts that Debian keeps in one place and its packages only point to."""
+def _needs_no_notice(licence: str) -> bool:
+    """Say whether a text in ``_WITHOUT_A_NOTICE`` is enough for an expression of SPDX.
+
+    Parentheses are passed over: that can only ask for more.
+    """
+    return all(
+        any(one.partition(" WITH ")[0] in _WITHOUT_A_NOTICE for one in each.split(" OR "))
+        for each in re.sub(r"[()]", "", licence).split(" AND ")
+    )
+
+
+def _common_texts(text: str, common: Path) -> Iterator[str]:
+    """Give the texts that Debian keeps in one place and others only point to."""
     names: dict[Path, set[str]] = {}
-    for part in parts:
-        for _, text in part.texts:
-            for name in _POINTER.findall(text):
-                # `GPL` is a link to the newest one.
-                names.setdefault((common / name).resolve(), set()).add(name)
+    for name in _POINTER.findall(text):
+        # `GPL` is a link to the newest one.
+        names.setdefault((common / name).resolve(), set()).add(name)
     for path in sorted(names):
         if not path.is_file():
             raise NotAsPinned(f"a licence's text points to {path}, which is not there")

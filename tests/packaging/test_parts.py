@@ -117,6 +117,32 @@ def test_a_text_that_points_elsewhere_brings_that_too(tmp_path: Path) -> None:
         render_licences("1.2.3", "ours", [part], common=tmp_path)
 
 
+def inside(name: str, licence: str) -> Part:
+    return Part(name, "1", f"pkg:cargo/{name}@1", licence, ())
+
+
+def test_what_is_linked_in_has_a_text_or_is_said_to_lack_its_notice(tmp_path: Path) -> None:
+    (tmp_path / "Apache-2.0").write_text("all of Apache")
+    crates = (
+        inside("either", "MIT OR Apache-2.0"),
+        inside("except", "Apache-2.0 WITH LLVM-exception"),
+        inside("both", "(MIT OR Apache-2.0) AND Unicode-3.0"),
+        inside("notice", "MIT"),
+    )
+    texts = (Text("LICENSE", "ours is MIT"),)
+    wheel = Part("lib", "1", "pkg:pypi/lib@1", "MIT", texts, inside=crates)
+    text = render_licences("1.2.3", "ours", [wheel], common=tmp_path)
+    assert text.count("all of Apache") == 1
+    assert all(f"\n{one.name} 1: {one.licence}, {one.purl}\n" in text for one in crates)
+    assert "They are with the source of each:\nboth 1\nnotice 1\n" in text
+    (tmp_path / "MPL-2.0").write_text("all of Mozilla")
+    wheel = wheel._replace(inside=(inside("mozilla", "MPL-2.0"),))
+    text = render_licences("1.2.3", "ours", [wheel], common=tmp_path)
+    assert "all of Mozilla" in text
+    assert "no notices" not in text
+    assert "all of Apache" not in text
+
+
 def test_a_part_without_a_text_stops_the_release() -> None:
     with pytest.raises(NotAsPinned, match="lib 1"):
         render_licences("1.2.3", "ours", [Part("lib", "1", "pkg:deb/debian/lib@1", "x", ())])
