@@ -3,10 +3,12 @@
 import gzip
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 from io import BytesIO
 from pathlib import Path
 from typing import Final
@@ -21,7 +23,12 @@ _BACKEND: Final = (
 tools that test the program, and is in the environment that runs this."""
 
 
-def build_archives(root: Path, work: Path, dist: Path, epoch: int) -> list[Path]:
+_RELATIVE: Final = re.compile(
+    r"(?P<image>!?)\[(?P<text>[^\]]*)\]\((?![a-z]+:|#)(?P<target>[^)\s]+)\)"
+)
+
+
+def build_archives(root: Path, work: Path, dist: Path, version: str, epoch: int) -> list[Path]:
     """Build both twice, in two folders; give them once they are the same.
 
     Raises:
@@ -33,6 +40,7 @@ def build_archives(root: Path, work: Path, dist: Path, epoch: int) -> list[Path]
         source, made = work / name / "source", work / name / "made"
         shutil.rmtree(work / name, ignore_errors=True)
         copy_source(root, source, epoch)
+        _lead_to_the_repository(source, version)
         # Where the backend looks for it.
         shutil.copy2(source / "packaging" / "release" / "MANIFEST.in", source)
         made.mkdir()
@@ -61,6 +69,24 @@ def copy_source(root: Path, target: Path, epoch: int) -> None:
             shutil.copyfile(path, copy)
             copy.chmod(0o755 if path.stat().st_mode & 0o100 else 0o644)
             os.utime(copy, (epoch, epoch))
+
+
+def _lead_to_the_repository(source: Path, version: str) -> None:
+    """Make the README's links absolute: PyPI shows it, and has none of the files beside it."""
+    project = tomllib.loads((source / "pyproject.toml").read_text("utf-8"))["project"]
+    readme = source / project["readme"]
+    text = absolute_links(readme.read_text("utf-8"), project["urls"]["Source"], f"v{version}")
+    readme.write_text(text, "utf-8")
+
+
+def absolute_links(text: str, repository: str, tag: str) -> str:
+    """Have each relative link of a page in Markdown lead into a repository at GitHub."""
+
+    def absolute(found: re.Match[str]) -> str:
+        image, text, target = found["image"], found["text"], found["target"]
+        return f"{image}[{text}]({repository}/{'raw' if image else 'blob'}/{tag}/{target})"
+
+    return _RELATIVE.sub(absolute, text)
 
 
 def _build(source: Path, made: Path, epoch: int) -> None:

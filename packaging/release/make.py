@@ -108,7 +108,7 @@ class Release:
     # --- What it consists of ----------------------------------------------------------
     def build_archives(self) -> None:
         """Build wheel and source archive."""
-        build_archives(ROOT, self.work, self.dist, self.epoch)
+        build_archives(ROOT, self.work, self.dist, self.version, self.epoch)
 
     def add_papers(self) -> None:
         """Put beside them what is read or run before anything is installed."""

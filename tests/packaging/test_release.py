@@ -1,6 +1,7 @@
 """What keeps a release from being made, and what a release is made of."""
 
 import io
+import re
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 from agentgather import __version__
 from release import make
-from release.archives import build_archives, copy_source, pack_again
+from release.archives import absolute_links, build_archives, copy_source, pack_again
 from release.gate import (
     ReleaseFailed,
     changelog_section,
@@ -159,14 +160,27 @@ def test_an_archive_that_was_packed_again_tells_of_no_time_and_nobody(tmp_path: 
         assert content.read() == b"is y\n"
 
 
+def test_a_page_is_led_back_to_its_repository() -> None:
+    there = "https://git.example/us"
+    assert absolute_links("![a](b.png) [c](docs/d.md#e)", there, "v1") == (
+        f"![a]({there}/raw/v1/b.png) [c]({there}/blob/v1/docs/d.md#e)"
+    )
+    stays = "[Download](#download) [x](https://x.example/y) [z](mailto:a@b.example)"
+    assert absolute_links(stays, there, "v1") == stays
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="a source archive has no git")
 def test_wheel_and_source_are_the_same_twice_and_have_all_that_they_need(tmp_path: Path) -> None:
     (tmp_path / "dist").mkdir()
-    wheel, source = build_archives(ROOT, tmp_path, tmp_path / "dist", 1_800_000_000)
+    wheel, source = build_archives(ROOT, tmp_path, tmp_path / "dist", "1.2.3", 1_800_000_000)
     names = zipfile.ZipFile(wheel).namelist()
     assert "agentgather/page/index.html" in names
     assert not [name for name in names if not name.startswith("agentgather")]
+    (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
+    shown = zipfile.ZipFile(wheel).read(metadata).decode()
+    assert "/blob/v1.2.3/docs/host-guide.md)" in shown
+    assert re.findall(r"\]\((?!https://|#).*", shown) == []
     with tarfile.open(source) as archive:
         inside = {name.partition("/")[2] for name in archive.getnames()}
     needed = ["Makefile", "CHANGELOG.md", "LICENSE", "packaging/requirements.txt"]
