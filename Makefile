@@ -5,6 +5,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+# How many processes the tests share out; more than two cores have, because many tests wait.
+# With 0 they run one after another.
+WORKERS ?= 3
 
 # The built program: the tarball lies beside the single file.
 VERSION_BUILT := $(shell sed -n 's/^__version__: Final = "\(.*\)"$$/\1/p' agentgather/__init__.py)
@@ -31,7 +34,7 @@ run: $(READY) ## set everything up and serve a demonstration room
 test: $(READY) check ## set everything up, check and test
 	@tests/browser/install.sh
 	@tests/end_to_end/install.sh
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 check: $(READY) ## format, lint, types, spec
 	$(BIN)/ruff format --check agentgather tests packaging
