@@ -94,9 +94,8 @@ class Release:
         """Make a target of the Makefile; what it says is in a file, and here if it fails."""
         log = self.work / f"make-{target}.log"
         environment = os.environ | {"SOURCE_DATE_EPOCH": str(self.epoch)}
-        # Its own make: the flags and the path of the one that runs this are not its.
-        for name in ("MAKEFLAGS", "PYTHONPATH"):
-            environment.pop(name, None)
+        # Its own make: the flags of the one that runs this are not its.
+        environment.pop("MAKEFLAGS", None)
         with log.open("wb") as output:
             done = subprocess.run(
                 ["make", target], cwd=ROOT, env=environment, stdout=output, stderr=output
@@ -184,4 +183,6 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    # The path to these modules; what is run from here is to find its own.
+    os.environ.pop("PYTHONPATH", None)
     sys.exit(main(sys.argv[1:]))
