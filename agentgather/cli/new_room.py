@@ -26,8 +26,9 @@ def make_room(
     attendance: Any = "manual-ok",
     base: BaseUrl | None = None,
     expires_at: int | None = None,
+    select: bool = True,
 ) -> CurrentRoom:
-    """Make a room in the home, take the host's seat in it, and select it.
+    """Make a room in the home, take the host's seat in it, and with ``select`` select it.
 
     Raises:
         Misused: the alias is kept for the room itself, or the time is out of range.
@@ -74,5 +75,5 @@ def make_room(
     )
     if base is not None and not (base.is_tls or base.is_loopback):
         seat.extra[INSECURE] = True
-    write_seat(context.home, seat, select=True)
+    write_seat(context.home, seat, select=select)
     return seat

@@ -4,7 +4,6 @@ The first SIGINT, SIGTERM or SIGHUP stops it in order: held waits get their answ
 was acknowledged is on disk. A second one ends the process at once.
 """
 
-import socket
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,20 +14,20 @@ import msgspec
 import trio
 
 from agentgather.cli.context import Context
-from agentgather.cli.failures import Misused, Refused, Unreachable
-from agentgather.cli.listening import base_url_of, is_loopback, is_loopback_url, listen
+from agentgather.cli.failures import Misused, Unreachable
+from agentgather.cli.listening import Listening, is_loopback_url, locked
 from agentgather.cli.seat_keys import INSECURE, PUBLIC_URLS
+from agentgather.cli.served_room import ServedRoom
 from agentgather.cli.signals import heeded, signals_deferred
 from agentgather.cli.stopping import say_faults, stop_on_signal
+from agentgather.cli.tunnel_plan import PlannedTunnel
 from agentgather.cli.tunnel_watch import own_tunnel, watch_tunnel
 from agentgather.edge.origins import Served, normalise_base_url
 from agentgather.server.app import build_app
 from agentgather.server.service import open_live_room, serve_room
 from agentgather.storage.home import Home
-from agentgather.storage.lock import RoomLocked, read_holder
-from agentgather.storage.seats import update_seat
-from agentgather.storage.stored_room import LOCK_FILE
-from agentgather.tunnel.events import TunnelPlan
+from agentgather.storage.lock import RoomLocked
+from agentgather.storage.seats import update_seat, write_seat
 from agentgather.wire.limits import MAX_LOG_MESSAGES
 from agentgather.wire.records import CurrentRoom
 
@@ -36,63 +35,45 @@ NO_URLS: Final = ("none",)
 PUBLIC_SECONDS: Final = 10
 """How long the start waits for a tunnel; after that it opens when it opens."""
 
-Ready = Callable[[str, str | None], None]
-"""Told the base URL of a room that answers, and its public URL if a tunnel is open."""
+Ready = Callable[[ServedRoom], None]
+"""Told of a room that answers."""
 
 
 @dataclass(frozen=True)
 class Serving:
-    """Where and how to serve. Without ``urls`` those of the last time hold on."""
+    """Where and how to serve. Without ``urls`` those of the last time hold on.
 
-    port: int
-    host: str = "127.0.0.1"
+    With ``select`` the seat becomes the selected one as soon as this process owns the room:
+    a start that fails before changes nothing for the host's other commands.
+    """
+
+    listening: Listening
     urls: tuple[str, ...] = ()
     allow_remote: bool = False
     max_messages: int = MAX_LOG_MESSAGES
-    tunnel: TunnelPlan | None = None
+    tunnel: PlannedTunnel | None = None
+    select: bool = False
 
 
 def serve_seat(context: Context, seat: CurrentRoom, serving: Serving, ready: Ready) -> None:
-    """Serve the room of a seat; see :data:`Ready` for what ``ready`` is told.
+    """Serve the room of a seat, which lives in this home; ``ready`` is told once it answers.
 
     Raises:
         Misused, Refused, Unreachable: it cannot be served; the text says why.
 
     """
-    if not (is_loopback(serving.host) or serving.allow_remote):
-        raise Misused(
-            f"{serving.host or 'that address'} is reachable from other machines, and HTTP is not "
-            "encrypted; put an SSH tunnel or an HTTPS proxy in front and name it with --url, or "
-            "say --allow-remote"
-        )
-    if not context.home.has_room(seat.roomId):
-        raise Refused(
-            f"{seat.roomId} is not hosted in this home; its host serves it. Make a room with "
-            "`agentgather room start`, or select one with `agentgather room use`"
-        )
     urls = _public_urls(seat, serving)
     say_faults()
-    sockets = listen(serving.host, serving.port)
-    with ExitStack() as stack:
-        for listener in sockets:
-            stack.callback(listener.close)
-        # Apart, because a tunnel may end before the room does, and then is anybody's.
-        ownership = stack.enter_context(ExitStack())
+    # Handed on, because a tunnel may end before the room does, and then is anybody's.
+    with ExitStack() as ownership:
         if serving.tunnel is not None:
-            ownership.enter_context(own_tunnel(context.home, seat.roomId, serving.tunnel))
+            ownership.enter_context(own_tunnel(context.home, seat.roomId, serving.tunnel.plan))
         try:
             # An exception out of a signal's handler would break Trio while it starts.
             with signals_deferred() as came:
-                trio.run(_serve, context, seat, serving, urls, sockets, ownership, ready, came)
+                trio.run(_serve, context, seat, serving, urls, ownership, ready, came)
         except RoomLocked:
             raise Unreachable(locked(context.home, seat.roomId)) from None
-
-
-def locked(home: Home, room: str) -> str:
-    """Say that another process owns a room, and which."""
-    holder = read_holder(home.room_path(room) / LOCK_FILE)
-    who = f" by process {holder}" if holder else ""
-    return f"{room} is already served{who}; end that one first, or use the room through it"
 
 
 async def _serve(
@@ -100,12 +81,11 @@ async def _serve(
     seat: CurrentRoom,
     serving: Serving,
     urls: tuple[str, ...],
-    sockets: list[socket.socket],
     ownership: ExitStack,
     ready: Ready,
     came: list[int],
 ) -> None:
-    base_url = base_url_of(serving.host, sockets)
+    sockets, base_url = serving.listening
     served = Served(base_url, public_urls=urls, allow_remote=serving.allow_remote)
     stop, without_tunnel = trio.Event(), trio.Event()
     if serving.tunnel is None:
@@ -119,7 +99,7 @@ async def _serve(
         ) as live:
             for warning in live.warnings:
                 context.say(f"warning: {warning}")
-            _remember(context.home, seat, base_url, urls)
+            _remember(context.home, seat, base_url, urls, select=serving.select)
             async with trio.open_nursery() as receiving:
                 receiving.start_soon(stop_on_signal, signals, stop)
                 receiving.start_soon(
@@ -135,7 +115,8 @@ async def _serve(
                         from agentgather.cli.tunnelling import Teller, serve_app_through_tunnel
 
                         app = build_app(live, served)
-                        teller = Teller(context, seat.roomId, serving.tunnel, served.set_tunnel)
+                        plan, again = serving.tunnel
+                        teller = Teller(context, seat.roomId, plan, served.set_tunnel, again=again)
                         serving_room.start_soon(
                             serve_app_through_tunnel, app, teller, stop, ownership, without_tunnel
                         )
@@ -145,11 +126,14 @@ async def _serve(
                         if not teller.settled.is_set():
                             context.say("the tunnel is not open yet; it is tried on")
                     if not stop.is_set():
-                        ready(base_url, public_url)
+                        closed = live.room.is_closed
+                        ready(ServedRoom(seat.roomId, base_url, public_url, urls, closed))
                 receiving.cancel_scope.cancel()
 
 
-def _remember(home: Home, seat: CurrentRoom, base_url: str, urls: tuple[str, ...]) -> None:
+def _remember(
+    home: Home, seat: CurrentRoom, base_url: str, urls: tuple[str, ...], *, select: bool
+) -> None:
     """Write down where the room is now, so that the host's other commands find it there."""
     extra = {k: v for k, v in seat.extra.items() if k not in (PUBLIC_URLS, INSECURE)}
     if urls:
@@ -158,7 +142,10 @@ def _remember(home: Home, seat: CurrentRoom, base_url: str, urls: tuple[str, ...
         # Whoever said --allow-remote knows that it is plain HTTP.
         extra[INSECURE] = True
     now = msgspec.structs.replace(seat, baseUrl=base_url, extra=extra)
-    update_seat(home, now)
+    if select:
+        write_seat(home, now, select=True)
+    else:
+        update_seat(home, now)
 
 
 def _public_urls(seat: CurrentRoom, serving: Serving) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import base64
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -43,6 +44,13 @@ class Wish(NamedTuple):
     token_file: str | None
 
 
+class PlannedTunnel(NamedTuple):
+    """A tunnel beside a room's server, and the command for one in a process of its own."""
+
+    plan: TunnelPlan
+    again: str
+
+
 def tunnel_options(*names: str, help: str) -> Callable[[Any], Any]:  # noqa: A002 - click's word
     """Add the option that names a broker, and those that go with it."""
 
@@ -58,18 +66,16 @@ def plan_tunnel(context: Context, room: str, wish: Wish) -> TunnelPlan:
 
     Raises:
         Misused: something on the command line makes no sense.
-        Refused: the room is not hosted here, or the token cannot be read.
+        Refused: the token cannot be read.
 
     """
-    if not context.home.has_room(room):
-        raise Refused(f"{room} is not hosted in this home; its host makes it public")
     known = read_routes(context.home, room)
     broker = _broker(wish.broker, known)
     route = _route(context, room, broker, wish.subdomain, known)
     return TunnelPlan(broker, route.slug, route.secret, _token(context, wish.token_file))
 
 
-def plan_if_wished(context: Context, room: str, wish: Wish) -> TunnelPlan | None:
+def plan_if_wished(context: Context, room: str, wish: Wish) -> PlannedTunnel | None:
     """Do that where a broker is named; None where nobody wants a tunnel.
 
     Raises:
@@ -77,7 +83,11 @@ def plan_if_wished(context: Context, room: str, wish: Wish) -> TunnelPlan | None
 
     """
     if wish.broker is not None:
-        return plan_tunnel(context, room, wish)
+        plan = plan_tunnel(context, room, wish)
+        again = ["agentgather", "tunnel", "run", "--room", room, "--broker", plan.broker]
+        if wish.token_file is not None:
+            again += ["--registration-token-file", wish.token_file]
+        return PlannedTunnel(plan, shlex.join(again))
     if wish.subdomain is not None or wish.token_file is not None:
         raise Misused("--subdomain and --registration-token-file go with --tunnel URL")
     return None

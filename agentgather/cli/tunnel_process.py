@@ -30,7 +30,8 @@ def forward_until_stopped(
     """Run a tunnel to ``target``, a base URL in normal form, until a signal.
 
     Raises:
-        Refused: it ended of itself, or there is another one; the text says why.
+        Refused: it ended of itself, there is another one, or where the room is public
+            cannot be noted; the text says why.
         OutputClosed, OSError: the public URL could not be shown.
 
     """
@@ -45,7 +46,7 @@ def forward_until_stopped(
 async def _forward(
     context: Context, room: str, plan: TunnelPlan, target: str, show: Show, came: list[int]
 ) -> Ended | None:
-    unshown: list[Exception] = []
+    faults: list[Exception] = []
 
     def on_public(public_url: str | None) -> None:
         if public_url is not None:
@@ -53,8 +54,18 @@ async def _forward(
                 show(public_url)
             except (OutputClosed, OSError) as error:
                 # A room is not made public without anybody being told where.
-                unshown.append(error)
+                faults.append(error)
                 stop.set()
+
+    def on_unnoted(why: str) -> None:
+        # Who came by that URL would be refused: the server has it from that file alone.
+        faults.append(
+            Refused(
+                f"{room} is not public: its server learns the URL from tunnel.json in the room's "
+                f"folder, and that cannot be written ({why}); mend that, and run this again"
+            )
+        )
+        stop.set()
 
     stop = trio.Event()
     responder = TargetResponder(target)
@@ -63,12 +74,12 @@ async def _forward(
             return None
         async with trio.open_nursery() as receiving:
             receiving.start_soon(stop_on_signal, signals, stop)
-            teller = Teller(context, room, plan, on_public)
+            teller = Teller(context, room, plan, on_public, on_unnoted=on_unnoted)
             ended = await serve_tunnel(teller, responder, stop)
             receiving.cancel_scope.cancel()
     await responder.close()
-    if unshown:
-        raise unshown[0]
+    if faults:
+        raise faults[0]
     return ended
 
 

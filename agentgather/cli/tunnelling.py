@@ -1,7 +1,7 @@
 """A tunnel that this process runs: its state told to the person, and kept true on the disk."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Final
 
 import trio
@@ -24,7 +24,9 @@ class Teller:
     """Says each change of a tunnel's state in one line, and notes where the room is public.
 
     ``public_url`` is None until the tunnel opens for the first time; ``settled`` is set
-    then, or when there is nothing more to hope for.
+    then, or when there is nothing more to hope for. Where it is public cannot be noted,
+    ``on_unnoted`` is told why in the place of ``on_public``; without it that is a warning.
+    ``again`` is the command that makes the room public from another process.
     """
 
     def __init__(
@@ -33,6 +35,9 @@ class Teller:
         room: str,
         plan: TunnelPlan,
         on_public: Callable[[str | None], None] = lambda _url: None,
+        *,
+        on_unnoted: Callable[[str], None] | None = None,
+        again: str = "",
     ) -> None:
         self.public_url: str | None = None
         self.settled = trio.Event()
@@ -40,43 +45,56 @@ class Teller:
         self._room = room
         self.plan = plan
         self._on_public = on_public
+        self._on_unnoted = on_unnoted
+        self._again = again
         self._last: str | None = None
 
     def tell(self, event: TunnelEvent) -> None:
         """Take one change of state."""
         if isinstance(event, Opened):
-            self._open(event.public_url)
-            self._say(f"{self._room} is public at {event.public_url}")
+            if self._open(event.public_url):
+                self._say(f"{self._room} is public at {event.public_url}")
         elif isinstance(event, Lost):
             # At the same fault again, who reads along knows that it is tried again.
             self._say(f"no tunnel: {event.reason}", f"; next try in {event.retry_seconds:.0f} s")
         elif isinstance(event, Connecting) and self._last is None:
             self._say(f"connecting to {self.plan.broker}")
 
-    def _open(self, public_url: str) -> None:
+    def _open(self, public_url: str) -> bool:
         if public_url != self.public_url:
+            if not self._note(public_url):
+                return False
             self.public_url = public_url
-            self._note(public_url)
             self._on_public(public_url)
         self.settled.set()
+        return True
 
-    def _note(self, public_url: str) -> None:
-        home, plan = self.context.home, self.plan
+    def _note(self, public_url: str) -> bool:
+        """Write down where the room is public; False if somebody else says that it can't be."""
+        home, plan, may_tell = self.context.home, self.plan, True
         try:
             note_tunnel(home, self._room, public_url, plan.broker, plan.slug)
-        except OSError as error:
-            self.context.say(f"warning: tunnel.json: {error.strerror}")
+        except (OSError, UnsafeFile) as error:
+            why = _why(error)
+            if self._on_unnoted is not None:
+                self._on_unnoted(why)
+                may_tell = False
+            else:
+                self.context.say(f"warning: tunnel.json: {why}")
         try:
             remember_granted(home, self._room, plan)
         except OSError as error:
             self.context.say(f"warning: routes.json: {error.strerror}")
         except (DamagedRoom, NewerSchema, UnsafeFile) as error:
             self.context.say(f"warning: {error}")
+        return may_tell
 
     def end(self) -> None:
         """Note that the room is not public any more, and will not be again."""
         self.public_url = None
-        self.context.home.clear_tunnel(self._room)
+        # Nobody believes the file of a tunnel that is over.
+        with suppress(OSError):
+            self.context.home.clear_tunnel(self._room)
         self._on_public(None)
         self.settled.set()
 
@@ -85,14 +103,17 @@ class Teller:
         self.context.say(f"the tunnel has ended: {ended.reason}")
         if ended.code not in _NOT_AGAIN:
             self.context.say(
-                f"{self._room} is served on without it; to make it public again: "
-                f"agentgather tunnel run --broker {self.plan.broker}"
+                f"{self._room} is served on without it; to make it public again: {self._again}"
             )
 
     def _say(self, line: str, more: str = "") -> None:
         if line != self._last:
             self.context.say(line + more)
         self._last = line
+
+
+def _why(error: OSError | UnsafeFile) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 async def serve_tunnel(teller: Teller, responder: Responder, stop: trio.Event) -> Ended:

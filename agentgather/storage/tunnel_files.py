@@ -6,7 +6,7 @@ leaves the file and not the lock, so nobody is told of a URL that leads nowhere.
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 from agentgather.storage.files import UnsafeFile, replace_file
@@ -39,7 +39,9 @@ def open_tunnel_lock(home: Home, room: str) -> Iterator[None]:
         try:
             yield
         finally:
-            home.clear_tunnel(room)
+            # On a disk that takes nothing more it stays, and without the lock says nothing.
+            with suppress(OSError):
+                home.clear_tunnel(room)
 
 
 def read_tunnel_holder(home: Home, room: str) -> int | None:

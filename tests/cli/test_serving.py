@@ -50,6 +50,79 @@ def test_the_same_up_again_is_no_mistake(tmp_path: Path) -> None:
     terminal.close()
 
 
+def test_an_up_that_is_refused_leaves_no_room_and_selects_none(host: Terminal) -> None:
+    served = host.serve()
+    host.run("room", "start", "two")
+    host.run("room", "use", "demo")
+    port = ("--port", str(served.port))
+    before = host.files()
+    assert "port" in host.fails(1, "up", "other", "--brief", "Goal.", *port)
+    assert "port" in host.fails(1, "up", "two", *port)
+    host.fails(2, "up", "other", "--port", "0", "--tunnel", "nonsense")
+    assert host.files() == before
+    assert [one["room"] for one in host.json("room", "list")["rooms"]] == ["demo", "two"]
+    host.run("send", "host", "still in demo")
+    assert texts(host.log()) == ["@host still in demo"]
+
+
+def test_an_up_of_a_room_that_is_served_already_says_so_and_does_not_select_it(
+    host: Terminal,
+) -> None:
+    served = host.serve()
+    host.run("room", "start", "two")
+    said = f"demo is already served by process {served.process.pid}"
+    # On its own port and on another one, which is free.
+    for port in (str(served.port), "0"):
+        assert said in host.fails(69, "up", "demo", "--port", port)
+        assert said in host.fails(69, "room", "serve", "--room", "demo", "--port", port)
+    assert host.seat()["roomId"] == "two"
+
+
+def test_an_up_selects_its_room(host: Terminal) -> None:
+    host.run("room", "start", "two")
+    process = host.start("up", "demo", "--port", "0", "--json")
+    assert json.loads(next_line(process))["room"] == host.seat()["roomId"] == "demo"
+
+
+def test_a_closed_room_is_served_to_be_read_and_nobody_is_invited(host: Terminal) -> None:
+    host.run("room", "close")
+    up = host.start("up", "--port", "0")
+    text = "\n".join(next_line(up) for _ in range(8))
+    assert text.startswith("The room demo is closed; it can be read at http://127.0.0.1:")
+    assert "agentgather export --output demo.md" in text
+    assert "invite" not in text
+    assert "attend" not in text
+    up.terminate()
+    assert ended(up).status == 0
+    serving = host.start("room", "serve", "--port", "0")
+    assert next_line(serving).endswith("; it is closed, and can be read and exported")
+    serving.terminate()
+    ended(serving)
+    for command in (("up",), ("room", "serve")):
+        process = host.start(*command, "--port", "0", "--json")
+        assert json.loads(next_line(process))["room_status"] == "closed"
+        process.terminate()
+        ended(process)
+
+
+def test_a_url_that_was_named_is_said_at_every_start(host: Terminal) -> None:
+    process = host.start("room", "serve", "--port", "0", "--url", PUBLIC)
+    assert next_line(process).endswith(f", public at {PUBLIC}")
+    process.terminate()
+    ended(process)
+    process = host.start("up", "--port", "0")
+    text = "\n".join(next_line(process) for _ in range(4))
+    assert f"and for others at {PUBLIC}. You are" in text
+    assert f"From elsewhere:    {PUBLIC}/#token=" in text
+    process.terminate()
+    ended(process)
+    process = host.start("room", "serve", "--port", "0", "--json")
+    document = json.loads(next_line(process))
+    assert document["urls"] == [PUBLIC]
+    # That one is a tunnel's.
+    assert "public_url" not in document
+
+
 def test_rooms_on_several_ports_do_not_mix(host: Terminal) -> None:
     host.serve()
     host.run("room", "start", "two")

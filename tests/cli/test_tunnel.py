@@ -1,6 +1,7 @@
 """A room made public, by real processes: a broker, a server, a tunnel."""
 
 import json
+import shlex
 import signal
 import subprocess
 import urllib.error
@@ -17,7 +18,6 @@ from tests.cli.outside.terminal import (
     Served,
     Terminal,
     ended,
-    eventually,
     next_line,
 )
 
@@ -129,10 +129,10 @@ def test_a_room_is_served_though_its_broker_takes_no_more(broker: Broker, host: 
     assert json.loads(next_line(first))["public_url"] == f"{broker.url}/taken"
     second = host.start("room", "serve", *options)
     document = json.loads(next_line(second))
-    assert list(document) == ["ok", "room", "url"]
+    assert list(document) == ["ok", "room", "url", "room_status"]
     assert error_line(second) == f"connecting to {broker.url}"
     assert "choose one with --subdomain" in error_line(second)
-    assert error_line(second).endswith(f"agentgather tunnel run --broker {broker.url}")
+    assert error_line(second).endswith(f"agentgather tunnel run --room demo --broker {broker.url}")
     assert get(f"{document['url']}/status", host.seat()["token"])[0] == 200
     assert not tunnel_file(host).exists()
     assert interrupt(second).status == 0
@@ -183,7 +183,7 @@ def test_a_tunnel_that_the_broker_ends_leaves_its_place_to_another_process(
     assert "the broker's time for this room is over" in said[0]
     assert said[1] == (
         "demo is served on without it; to make it public again: "
-        f"agentgather tunnel run --broker {broker.url}"
+        f"agentgather tunnel run --room demo --broker {broker.url}"
     )
     assert not tunnel_file(host).exists()
     assert local in host.json("room", "invite", "one")["card_command"]
@@ -206,8 +206,10 @@ def test_a_broker_that_is_killed_finds_its_host_again_at_the_same_name(
     broker.process.wait()
     assert error_line(process).startswith("no tunnel: the connection was lost; next try in ")
     broker.start()
-    token = host.seat()["token"]
-    eventually(lambda: get(f"{public}/status", token)[0] == 200)
+    # Not by asking again and again: the broker counts what strangers ask.
+    while (said := error_line(process)) != f"demo is public at {public}":
+        assert said, ended(process)
+    assert get(f"{public}/status", host.seat()["token"])[0] == 200
     interrupt(process)
 
 
@@ -312,6 +314,29 @@ def test_a_room_is_not_made_public_where_nobody_is_told(broker: Broker, host: Te
     assert not tunnel_file(host).exists()
 
 
+def test_a_room_whose_server_cannot_be_told_is_not_called_public(
+    broker: Broker, host: Terminal
+) -> None:
+    """The server takes the URL from tunnel.json, and would refuse who comes by it."""
+    broker.process.terminate()
+    ended(broker.process)
+    process = host.start("tunnel", "run", "--broker", broker.url, "--json")
+    while "no tunnel" not in (said := error_line(process)):
+        assert said, ended(process)
+    # The tunnel's own process has cleared the place by now.
+    tunnel_file(host).mkdir()
+    broker.start()
+    done = ended(process)
+    assert (done.status, done.out) == (1, "")
+    (last,) = [line for line in done.err.splitlines() if "tunnel.json" in line]
+    assert "demo is not public" in last
+    assert "run this again" in last
+    assert "public at" not in done.err
+    tunnel_file(host).rmdir()
+    process, _ = run_tunnel(host)
+    interrupt(process)
+
+
 # --- Tokens and misuse -----------------------------------------------------------------------
 def test_a_broker_with_registration_wants_its_token(tmp_path: Path, host: Terminal) -> None:
     broker = Broker(tmp_path, "--registration", "token")
@@ -324,6 +349,15 @@ def test_a_broker_with_registration_wants_its_token(tmp_path: Path, host: Termin
     file.write_text(token + "\n")
     from_file = ("--registration-token-file", str(file))
     public = host.json("tunnel", "start", *named, *from_file)["public_url"]
+    # Whose tunnel ends is told the command as it has to be, with the file that it needs.
+    (tmp_path / "my token").write_text("agr_wrong")
+    wrong = ("--registration-token-file", str(tmp_path / "my token"))
+    process = host.start("up", "--port", "0", "--tunnel", broker.url, *wrong)
+    while "to make it public again" not in (said := error_line(process)):
+        assert said, ended(process)
+    words = shlex.split(said.rpartition("agentgather ")[2])
+    assert words == ["tunnel", "run", "--room", "demo", "--broker", broker.url, *wrong]
+    interrupt(process)
     host.environment[TOKEN_VARIABLE] = token
     assert host.json("tunnel", "start")["public_url"] == public
     broker.terminal.close()

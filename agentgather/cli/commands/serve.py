@@ -1,11 +1,14 @@
 """``room serve``: serve the selected room until told to stop."""
 
+from functools import partial
+
 import click
 
 from agentgather.cli.candidates import hosted_rooms
 from agentgather.cli.context import Context
 from agentgather.cli.failures import Refused
 from agentgather.cli.options import COUNT, SLUG, host_option, json_option, port_option
+from agentgather.cli.served_room import ServedRoom
 from agentgather.cli.tunnel_plan import Wish, plan_if_wished, tunnel_options
 from agentgather.storage.seats import read_seat
 from agentgather.wire.limits import MAX_LOG_MESSAGES
@@ -71,28 +74,32 @@ def serve(
 ) -> None:
     """Serve a room."""
     # Here, because only serving needs Trio and the server: 300 ms of import.
+    from agentgather.cli.listening import open_listening
     from agentgather.cli.serving import Serving, serve_seat
 
     seat = context.seat() if room is None else _seat(context, room)
+    if not context.home.has_room(seat.roomId):
+        raise Refused(
+            f"{seat.roomId} is not hosted in this home; its host serves it. Make a room with "
+            "`agentgather room start`, or select one with `agentgather room use`"
+        )
     wish = Wish(tunnel, subdomain, registration_token_file)
-    serving = Serving(
-        port=port,
-        host=host,
-        urls=url,
-        allow_remote=allow_remote,
-        max_messages=max_messages,
-        tunnel=plan_if_wished(context, seat.roomId, wish),
-    )
+    plan = plan_if_wished(context, seat.roomId, wish)
+    where = (context.home, seat.roomId, host, port)
+    with open_listening(*where, allow_remote=allow_remote) as listening:
+        serving = Serving(
+            listening, url, allow_remote=allow_remote, max_messages=max_messages, tunnel=plan
+        )
+        serve_seat(context, seat, serving, partial(_tell, context))
 
-    def ready(base_url: str, public_url: str | None) -> None:
-        document = {"ok": True, "room": seat.roomId, "url": base_url}
-        text = f"Serving {seat.roomId} at {base_url}"
-        if public_url is not None:
-            document["public_url"] = public_url
-            text += f", public at {public_url}"
-        context.emit(document, text)
 
-    serve_seat(context, seat, serving, ready)
+def _tell(context: Context, served: ServedRoom) -> None:
+    text = f"Serving {served.room} at {served.url}"
+    if served.url_elsewhere is not None:
+        text += f", public at {served.url_elsewhere}"
+    if served.is_closed:
+        text += "; it is closed, and can be read and exported"
+    context.emit(served.document(), text)
 
 
 def _seat(context: Context, room: str) -> CurrentRoom:

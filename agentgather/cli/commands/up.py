@@ -1,5 +1,7 @@
 """``up``: the short way to a served room."""
 
+from functools import partial
+
 import click
 
 from agentgather.cli.candidates import files, hosted_rooms
@@ -9,13 +11,15 @@ from agentgather.cli.failures import Refused
 from agentgather.cli.inputs import optional_text
 from agentgather.cli.new_room import make_room
 from agentgather.cli.options import SLUG, json_option
+from agentgather.cli.served_room import ServedRoom
 from agentgather.cli.tunnel_plan import Wish, plan_if_wished
 from agentgather.domain.urls import browser_url
-from agentgather.storage.seats import read_seat, write_seat
+from agentgather.storage.seats import read_seat
 from agentgather.wire.limits import MAX_BRIEF_UNITS
 from agentgather.wire.records import CurrentRoom
 
 DEFAULT_ROOM = "room"
+HOST = "127.0.0.1"
 
 
 @click.command(
@@ -51,29 +55,19 @@ def up(
 ) -> None:
     """Make and serve a room."""
     # Here, because only serving needs Trio and the server: 300 ms of import.
+    from agentgather.cli.listening import open_listening
     from agentgather.cli.serving import Serving, serve_seat
 
     context.check_home()
     text = optional_text(context, brief, brief_file, "brief", max_units=MAX_BRIEF_UNITS)
-    seat = _seat(context, room or _default_room(context), text)
-
-    wish = Wish(tunnel, subdomain, registration_token_file)
-    plan = plan_if_wished(context, seat.roomId, wish)
-
-    def ready(base_url: str, public_url: str | None) -> None:
-        link = browser_url(base_url, seat.token)
-        document = {
-            "ok": True,
-            "room": seat.roomId,
-            "url": base_url,
-            "browser_url": link,
-            "alias": seat.alias,
-        }
-        if public_url is not None:
-            document["public_url"] = public_url
-        context.emit(document, _welcome(context, seat, base_url, public_url))
-
-    serve_seat(context, seat, Serving(port=port, max_messages=max_messages, tunnel=plan), ready)
+    room = room or _default_room(context)
+    kept = _kept_seat(context, room, text)
+    plan = plan_if_wished(context, room, Wish(tunnel, subdomain, registration_token_file))
+    with open_listening(context.home, room, HOST, port) as listening:
+        # Only now, so that a start that is refused leaves no room behind.
+        seat = kept or make_room(context, room, brief=text or "", select=False)
+        serving = Serving(listening, max_messages=max_messages, tunnel=plan, select=True)
+        serve_seat(context, seat, serving, partial(_tell, context, seat))
 
 
 def _default_room(context: Context) -> str:
@@ -83,9 +77,10 @@ def _default_room(context: Context) -> str:
     return DEFAULT_ROOM
 
 
-def _seat(context: Context, room: str, brief: str | None) -> CurrentRoom:
+def _kept_seat(context: Context, room: str, brief: str | None) -> CurrentRoom | None:
+    """Give the seat in a room of this home; None if there is no such room yet."""
     if not context.home.has_room(room):
-        return make_room(context, room, brief=brief or "")
+        return None
     # The same command again, out of a shell's history, is no mistake.
     if brief is not None and brief != context.home.read_room(room).brief:
         raise Refused(
@@ -95,22 +90,36 @@ def _seat(context: Context, room: str, brief: str | None) -> CurrentRoom:
     seat = read_seat(context.home, room)
     if seat is None:
         raise Refused(f"this home has no seat in {room}; join it with `agentgather room join`")
-    write_seat(context.home, seat, select=True)
     return seat
 
 
-def _welcome(context: Context, seat: CurrentRoom, base_url: str, public_url: str | None) -> str:
-    link = browser_url(base_url, seat.token)
-    public = ""
-    if public_url is not None:
-        # Not the host's own machine: the same seat, from elsewhere.
-        away = context.styled(browser_url(public_url, seat.token), "bold")
-        public = f"\n  From elsewhere:    {away}"
-    where = base_url if public_url is None else f"{base_url}, and for others at {public_url}"
-    return f"""The room {context.styled(seat.roomId, "bold")} is open at {where}. \
-You are its host, {seat.alias}.
+def _tell(context: Context, seat: CurrentRoom, served: ServedRoom) -> None:
+    link = browser_url(served.url, seat.token)
+    document = served.document(browser_url=link, alias=seat.alias)
+    context.emit(document, _welcome(context, seat, served))
 
-  Your link:         {context.styled(link, "bold")}{public}
+
+def _welcome(context: Context, seat: CurrentRoom, served: ServedRoom) -> str:
+    room = context.styled(seat.roomId, "bold")
+    link = context.styled(browser_url(served.url, seat.token), "bold")
+    where, public = served.url, ""
+    if served.url_elsewhere is not None:
+        # Not the host's own machine: the same seat, from elsewhere.
+        away = context.styled(browser_url(served.url_elsewhere, seat.token), "bold")
+        where += f", and for others at {served.url_elsewhere}"
+        public = f"\n  From elsewhere:    {away}"
+    if served.is_closed:
+        return f"""The room {room} is closed; it can be read at {where}. Nobody can post any more.
+
+  Your link:         {link}{public}
+  Read it here:      agentgather messages
+  Export it:         agentgather export --output {seat.roomId}.md
+  Open a new room:   agentgather up NAME
+
+Ctrl-C stops serving. The room stays as it is."""
+    return f"""The room {room} is open at {where}. You are its host, {seat.alias}.
+
+  Your link:         {link}{public}
   Invite an agent:   agentgather room invite rev --kind agent
   Invite a person:   agentgather room invite ada --kind human
   Follow along:      agentgather attend
