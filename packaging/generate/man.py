@@ -25,9 +25,9 @@ ENVIRONMENT: Final[help_text.Rows] = (
     ("TERM", "with dumb there is no colour"),
     ("STATE_DIRECTORY, XDG_STATE_HOME", "where a broker keeps its state; see FILES"),
     (
-        "AGENTGATHER_UNPACK_DIR, XDG_CACHE_HOME",
-        "where the program that is a single file unpacks itself, once; it must be a folder from "
-        "which programs may run",
+        "XDG_CACHE_HOME",
+        "where it unpacks itself, once, if AGENTGATHER_UNPACK_DIR is not set; it must be a folder "
+        "from which programs may run",
     ),
     ("SSL_CERT_FILE, SSL_CERT_DIR", "the certificates to trust, instead of this machine's"),
     (

@@ -8,7 +8,9 @@ from pathlib import Path
 import click
 import pytest
 
+from agentgather.cli.help_text import HELP
 from agentgather.cli.program import program
+from tests.cli.outside.terminal import ROOT
 from tests.cli.terminal import Terminal
 from tests.test_docs import fault_in
 
@@ -50,3 +52,13 @@ def test_what_help_names_exists(path: tuple[str, ...]) -> None:
     for line in named:
         if "COMMAND" not in line:
             assert fault_in(shlex.split(line)) == "", line
+
+
+def test_help_names_every_variable_that_the_program_reads() -> None:
+    sources = [*ROOT.glob("agentgather/**/*.py"), *ROOT.glob("packaging/unpack/*.c")]
+    named = set()
+    for source in sources:
+        named |= set(re.findall(r'"(AGENTGATHER_[A-Z_]+)"', source.read_text("utf-8")))
+    assert len(named) > 3
+    for variable in named:
+        assert re.search(rf"^  {variable}  ", HELP, re.MULTILINE), variable

@@ -2,7 +2,9 @@
 
 import json
 import re
+import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -143,6 +145,50 @@ def test_every_command_is_sound_shell(role: str | None) -> None:
             ["bash", "-n"], input=block, capture_output=True, text=True, check=False
         )
         assert (done.returncode, done.stderr) == (0, ""), block
+
+
+def test_the_loop_runs_with_the_programs_that_the_card_names_and_no_others(tmp_path: Path) -> None:
+    (sentence,) = re.findall(r"^You need a POSIX shell .*$", card(), re.MULTILINE)
+    named = set(re.findall(r"`(\w+)`", sentence))
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in named - {"curl", "sleep"}:
+        found = shutil.which(name)
+        assert found is not None
+        (programs / name).symlink_to(found)
+    # At first nobody is there, then nothing is new, then the room closes.
+    answers = [
+        "exit 7",
+        """echo '{"ok":true,"heartbeat":true,"next_since_id":7,"keep_waiting":true}'""",
+        """echo '{"ok":true,"next_since_id":8,"keep_waiting":false,"next_cmd":null}'""",
+    ]
+    steps = "".join(f"[ $# = {number} ] && {answer}\n" for number, answer in enumerate(answers))
+    curl = f"""#!/bin/sh
+TURNS={tmp_path}/turns
+echo "$4" >> $TURNS
+set --
+while read -r LINE; do set -- "$@" x; done < $TURNS
+shift
+{steps}exit 0
+"""
+    for name, script in (("curl", curl), ("sleep", f"#!/bin/sh\necho $1 >> {tmp_path}/slept\n")):
+        (programs / name).write_text(script)
+        (programs / name).chmod(0o755)
+    (loop,) = (block for block in blocks(card(), "sh") if "while" in block)
+    done = subprocess.run(
+        ["/bin/sh", "-c", loop],
+        env={"PATH": str(programs), "AG_BASE": "http://127.0.0.1:1", "AG_TOKEN": TOKEN},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.stderr == ""
+    assert done.stdout.count("next_since_id") == 1
+    assert '"next_since_id":8' in done.stdout
+    asked = (tmp_path / "turns").read_text().splitlines()
+    assert [line.rpartition("=")[2] for line in asked] == ["0", "0", "7"]
+    assert (tmp_path / "slept").read_text() == "5\n"
 
 
 def test_the_commands_hold_nothing_that_a_shell_would_run_by_itself() -> None:
