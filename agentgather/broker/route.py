@@ -27,12 +27,12 @@ class Route:
     ``requests`` and ``waits`` are what is in progress at this moment, ``strangers`` those of
     the requests that are strangers', ``bodies`` what of them is on its way to the host. What
     its hosts may send without reason is one ``allowance``, on however many links one after
-    the other.
+    the other. ``claims`` are on their way to the disk; once ``is_kept`` the lease is there.
     """
 
     __slots__ = (
-        *("allowance", "bodies", "client", "created", "hash", "host", "idle_since", "is_kept"),
-        *("over_since", "owner", "requests", "slug", "status", "strangers", "waits"),
+        *("allowance", "bodies", "claims", "client", "created", "hash", "host", "idle_since"),
+        *("is_kept", "over_since", "owner", "requests", "slug", "status", "strangers", "waits"),
     )
 
     def __init__(
@@ -50,4 +50,4 @@ class Route:
         self.is_kept = False
         self.bodies = BodyBudget()
         self.allowance = Allowance(trio.current_time())
-        self.requests = self.waits = self.strangers = 0
+        self.claims = self.requests = self.waits = self.strangers = 0

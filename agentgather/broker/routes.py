@@ -78,7 +78,7 @@ class Routes:
         return lease is not None and hmac.compare_digest(lease.owner, owner)
 
     async def claim(self, slug: str, owner: bytes, client: str) -> Route:
-        """Give a slug to its owner; it is durable when this returns.
+        """Give a slug to its owner, durably. A claim that is cancelled is none.
 
         Raises:
             Rejected: ``invalid_registration``, ``route_slug_taken``, ``rate_limited``.
@@ -97,13 +97,15 @@ class Routes:
         self._by_client.add(client)
         route.client = client
         if not route.is_kept:
+            route.claims += 1
             try:
                 await self._store.keep(route.hash, owner)
-            except Unavailable:
-                if route.host is None and not route.is_kept:
+                route.is_kept = True
+            finally:
+                route.claims -= 1
+                # Also where it was cancelled: what is on no disk is nobody's.
+                if not (route.is_kept or route.claims) and route.status is Status.ACTIVE:
                     self._finish(route, Status.EXPIRED)
-                raise
-            route.is_kept = True
         return route
 
     def attach(self, route: Route, host: Host) -> None:
@@ -111,8 +113,7 @@ class Routes:
         if route.status is not Status.ACTIVE:
             host.end("route_expired")  # while its registration was on its way
             return
-        before, route.host = route.host, host
-        route.idle_since = None
+        before, route.host, route.idle_since = route.host, host, None
         if before is not None:
             before.end("superseded")
 
@@ -159,13 +160,12 @@ class Routes:
             if not self._over:
                 raise Unavailable("overloaded", retry_after=60)
             self._forget(next(iter(self._over)))
-        slug_hash = self.hash_of(slug)
         since = trio.current_time() if lease is None else lease.created
-        route = Route(slug, owner, client, slug_hash, since)
+        route = Route(slug, owner, client, self.hash_of(slug), since)
         route.is_kept = lease is not None
-        self._known.remove(slug_hash)
+        self._known.remove(route.hash)
         self._over.pop(slug, None)
-        self._dropped.discard(slug_hash)
+        self._dropped.discard(route.hash)
         self._by_slug[slug] = route
         self._by_client.add(client)
         return route

@@ -104,6 +104,59 @@ async def test_a_claim_that_the_disk_refuses_is_none() -> None:
     assert disk.leases == {"<demo>": EVE}
 
 
+async def test_a_claim_that_is_cancelled_before_it_is_durable_is_none() -> None:
+    disk = Disk()
+    disk.gate = trio.Event()
+    routes = routes_on(disk, terms=TERMS._replace(per_client=1))
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await routes.claim("demo", ADA, "192.0.2.1")
+    assert scope.cancelled_caught
+    assert finding(routes, "demo") == "route_expired"
+    disk.gate = None
+    await routes.claim("demo", EVE, "192.0.2.2")
+    await routes.claim("other", ADA, "192.0.2.1")
+    assert disk.leases == {"<demo>": EVE, "<other>": ADA}
+
+
+async def test_of_two_claims_of_one_owner_that_end_badly_the_other_counts() -> None:
+    disk = Disk()
+    disk.gate = trio.Event()
+    routes = routes_on(disk, terms=TERMS._replace(per_client=1))
+    async with trio.open_nursery() as nursery:
+        first = trio.CancelScope()
+
+        async def give_up() -> None:
+            with first:
+                await routes.claim("demo", ADA, "192.0.2.1")
+
+        nursery.start_soon(give_up)
+        nursery.start_soon(routes.claim, "demo", ADA, "192.0.2.1")
+        await trio.testing.wait_all_tasks_blocked()
+        first.cancel()
+        await trio.testing.wait_all_tasks_blocked()
+        assert finding(routes, "demo") == "active"
+        disk.gate.set()
+    assert disk.leases == {"<demo>": ADA}
+    assert finding(routes, "demo") == "active"
+
+
+async def test_two_claims_of_one_owner_that_the_disk_refuses_are_none() -> None:
+    disk = Disk()
+    disk.gate = trio.Event()
+    disk.is_full = True
+    routes = routes_on(disk, terms=TERMS._replace(per_client=1))
+    async with trio.open_nursery() as nursery:
+        for _ in range(2):
+            nursery.start_soon(refusal_of, routes, "demo", ADA)
+        await trio.testing.wait_all_tasks_blocked()
+        disk.gate.set()
+    disk.is_full = False
+    await routes.claim("demo", EVE, "192.0.2.2")
+    await routes.claim("other", ADA, "192.0.2.1")
+    assert disk.leases == {"<demo>": EVE, "<other>": ADA}
+
+
 async def test_the_newest_link_of_an_owner_answers() -> None:
     routes = routes_on(Disk())
     route = await routes.claim("demo", ADA, "192.0.2.1")

@@ -1,12 +1,11 @@
 """A room whose callers are cancelled at every step: nothing is lost, and nothing is left."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from shutil import copytree
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -26,10 +25,10 @@ pytestmark = VIRTUAL_TIME
 KEY = "the-key-of-the-message"
 
 
-@pytest.fixture(scope="module")
-def first_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(autouse=True)
+def first_home(tmp_path: Path) -> None:
     """A home with an untouched room, to be copied."""
-    return make_home(tmp_path_factory.mktemp("first") / "home").root
+    make_home(tmp_path / "first")
 
 
 @pytest.fixture(autouse=True)
@@ -37,15 +36,6 @@ def one_quart(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make quart's application once for all rooms: it keeps nothing of any, and takes 10 ms."""
     one = QuartWay()
     monkeypatch.setattr("agentgather.server.app.QuartWay", lambda: one)
-
-
-@pytest.fixture
-def tmp_path(first_home: Path) -> Iterator[Path]:
-    """A folder in memory where there is one: a real disk's syncs would take most of the time."""
-    memory = Path("/dev/shm")
-    with TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
-        copytree(first_home, Path(folder) / "first")
-        yield Path(folder)
 
 
 def copy_home(folder: Path, cut: Cut) -> Home:
@@ -75,7 +65,7 @@ async def open_room(folder: Path, cut: Cut) -> AsyncIterator[Table]:
         hub = live.hub
         assert (len(hub), hub._to_any, hub._to_alias, hub._streams) == (0, {}, {}, {})
         assert [live.presence.held(alias) for alias in SEATS] == [0] * len(SEATS)
-        assert live.commit._staged == live.commit._staged_bytes == len(live._staged_records) == 0
+        assert live.commit._staged == live.commit._staged_bytes == len(live._staging._records) == 0
         assert live.room.log.is_settled
         # Whoever comes now is served, and hears of what is said.
         if not live.room.is_closed:

@@ -344,17 +344,16 @@ class Stage:
         await going.over.wait()
         return going
 
-    async def socket(
+    def link_scope(
         self,
         *,
         address: str = ADA,
         path: str = LINK_PATH,
         subprotocols: tuple[str, ...] = (SUBPROTOCOL,),
         headers: tuple[tuple[bytes, bytes], ...] = ((b"host", HOST_NAME.encode()),),
-    ) -> HostSocket:
-        """Open a host's WebSocket, or be denied it."""
-        socket = HostSocket()
-        scope = {
+    ) -> dict[str, Any]:
+        """Give the ASGI scope of a host's WebSocket."""
+        return {
             "type": "websocket",
             "path": path,
             "raw_path": path.encode(),
@@ -364,6 +363,11 @@ class Stage:
             "client": (address, 50_001),
             "extensions": {"websocket.http.response": {}},
         }
+
+    async def socket(self, **options: Any) -> HostSocket:
+        """Open a host's WebSocket, or be denied it. Options are of :meth:`link_scope`."""
+        socket = HostSocket()
+        scope = self.link_scope(**options)
 
         async def run() -> None:
             await self.broker.app(scope, socket.receive, socket.send)

@@ -78,7 +78,7 @@ class _Knife(trio.abc.Instrument):
     ) -> None:
         self.where = ""
         self._root = root
-        self._others = None if beside is None else beside.parent_task
+        self._beside = beside
         self._left = number
         self._scope = scope
 
@@ -86,27 +86,33 @@ class _Knife(trio.abc.Instrument):
         self._pass(None, "as it begins")
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
-        if self._is_under(task, self._root):
+        if self._is_own(task):
             self._pass(task, "as it goes on from")
 
     def after_task_step(self, task: trio.lowlevel.Task) -> None:
-        if self._is_under(task, self._root):
+        if self._is_own(task):
             self._pass(task, "while it waits in")
-        elif self._others is not None and self._is_under(task, self._others):
+        elif self._beside is not None and self._beside in _nurseries_around(task):
             self._pass(self._root, "while others act and it waits in")
 
-    def _is_under(self, task: trio.lowlevel.Task, top: trio.lowlevel.Task) -> bool:
-        at: trio.lowlevel.Task | None = task
-        while at is not None and at is not top:
-            at = at.parent_nursery.parent_task if at.parent_nursery is not None else None
-        # The task that opened the nursery is the test itself.
-        return at is not None and (task is not top or top is self._root)
+    def _is_own(self, task: trio.lowlevel.Task) -> bool:
+        return task is self._root or any(
+            nursery.parent_task is self._root for nursery in _nurseries_around(task)
+        )
 
     def _pass(self, task: trio.lowlevel.Task | None, how: str) -> None:
         self._left -= 1
         if self._left == 0:
             self.where = how if task is None else f"{how} {_place_of(task)}"
             self._scope.cancel()
+
+
+def _nurseries_around(task: trio.lowlevel.Task) -> Iterator[trio.Nursery]:
+    """Give the nurseries that a task lives in, innermost first."""
+    nursery = task.parent_nursery
+    while nursery is not None:
+        yield nursery
+        nursery = nursery.parent_task.parent_nursery
 
 
 def _place_of(task: trio.lowlevel.Task) -> str:

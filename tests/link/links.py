@@ -15,7 +15,12 @@ from tests.doubles.link_line import line
 
 
 class Link:
-    """Both ends, running. ``ends`` is how each ended; ``streams`` what came to the host."""
+    """Both ends, running. ``ends`` is how each ended; ``streams`` what came to the host.
+
+    ``tasks`` is where its ends run, in a link that :func:`open_link` gives.
+    """
+
+    tasks: trio.Nursery
 
     def __init__(self, serve: Callable[[Stream], Awaitable[None]] | None) -> None:
         self.broker_line, self.host_line = line()
@@ -59,6 +64,7 @@ async def open_link(
     """Run a link for the length of the block, with ``serve`` for each request at the host."""
     link = Link(serve)
     async with trio.open_nursery() as running:
+        link.tasks = running
         running.start_soon(link.run_broker)
         running.start_soon(link.run_host)
         yield link
