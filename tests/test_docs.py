@@ -109,5 +109,5 @@ def test_commands_exist(page: Path) -> None:
 def test_pages_speak_of_the_program_only(page: Path) -> None:
     text = page.read_text("utf-8")
     # Words of workplaces, not of the program; put together so that this file has none.
-    words = ["/work" + "/", "hostile" + ".md", "contract" + ".md", "design" + ".md", "TO" + "DO"]
+    words = ["/work" + "/", "contract" + ".md", "design" + ".md", "TO" + "DO"]
     assert [word for word in words if word in text] == []

@@ -20,6 +20,7 @@ from msgspec import UNSET, Raw
 from agentgather.wire import api, limits, records
 from agentgather.wire.errors import CODES, Refusal
 from generate.frames import frames
+from generate.hostile import PAGE, hostile
 from generate.openapi import openapi
 
 SPEC: Final = Path(__file__).resolve().parents[2] / "spec"
@@ -58,6 +59,7 @@ def generate() -> dict[str, str]:
     files["errors.md"] = _errors()
     files["limits.md"] = _limits()
     files["frames.md"] = f"{_GENERATED}\n\n{frames()}"
+    files[f"../{PAGE}"] = f"{_GENERATED}\n\n{hostile(SPEC.parent)}"
     return files
 
 

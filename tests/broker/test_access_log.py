@@ -100,6 +100,7 @@ def test_a_method_that_is_none_of_ours_is_other(method: str) -> None:
     assert json.loads(encode_line("request", method=method))["method"] == "OTHER"
 
 
+@pytest.mark.hostile("B19")
 @pytest.mark.parametrize("text", ["agp_secret", "", "Not found: /x", "a" * 64, "a\nb"])
 def test_free_text_is_in_no_key(text: str) -> None:
     document = json.loads(
@@ -179,6 +180,7 @@ async def test_at_the_end_no_line_waits_for_others(autojump_clock: MockClock) ->
     assert [one["status"] for one in stream.lines] == [1, 2]
 
 
+@pytest.mark.hostile("B17")
 async def test_a_stuck_reader_holds_up_nobody_and_what_has_no_place_is_counted() -> None:
     stream, dropped, drained = Stream(), list[int](), trio.Event()
     stream.gate.clear()
@@ -207,6 +209,7 @@ async def test_a_stuck_reader_holds_up_nobody_and_what_has_no_place_is_counted()
     assert said == [*range(MAX_LOG_LINES + 1), "drop", 8888]
 
 
+@pytest.mark.hostile("B17")
 async def test_a_stuck_reader_does_not_keep_the_broker_from_stopping() -> None:
     stream = Stream()
     stream.gate.clear()
@@ -233,6 +236,7 @@ class Dropped:
         self.happened.set()
 
 
+@pytest.mark.hostile("B17")
 @pytest.mark.parametrize("fault", [BrokenPipeError(), OSError(28, "full"), ValueError("closed")])
 async def test_a_reader_that_is_gone_ends_nothing(fault: Exception) -> None:
     stream, dropped = Stream(), Dropped()

@@ -81,7 +81,8 @@ async def statuses(stage: Stage, count: int, target: str, **options: Any) -> lis
 
 
 # --- What it answers itself -----------------------------------------------------------------
-async def test_the_root_healthz_and_robots_have_a_constant_shape(stage: Stage) -> None:  # B15
+@pytest.mark.hostile("B15")
+async def test_the_root_healthz_and_robots_have_a_constant_shape(stage: Stage) -> None:
     targets = ("/", "/healthz", "/robots.txt")
     before = {target: (await stage.ask("GET", target)).whole() for target in targets}
     assert before["/healthz"].json() == {"ok": True}
@@ -102,6 +103,7 @@ async def test_healthz_answers_whoever_is_over_a_limit_and_while_it_stops(stage:
     assert (await stage.ask("GET", "/healthz")).status == 200
 
 
+@pytest.mark.hostile("B15")
 async def test_a_route_says_whether_its_host_is_there_and_no_more(stage: Stage) -> None:
     host = await stage.host()
     shown = (await stage.ask("GET", "/demo", token=None)).whole()
@@ -119,6 +121,7 @@ async def test_a_route_says_whether_its_host_is_there_and_no_more(stage: Stage) 
     assert host.streams == [], "the host is not asked"
 
 
+@pytest.mark.hostile("A14")
 async def test_the_page_is_the_brokers_own_under_any_slug(stage: Stage) -> None:
     host = await stage.host()
     for slug in ("demo", "never", "_x", "UPPER"):
@@ -135,12 +138,14 @@ async def test_the_page_is_the_brokers_own_under_any_slug(stage: Stage) -> None:
     assert host.streams == [], "a host's page would be script under the broker's origin"
 
 
+@pytest.mark.hostile("F02")
 @pytest.mark.parametrize("path", ["/assets/../messages", "/assets/%2e%2e/", "/assets//etc/passwd"])
-async def test_no_path_leads_out_of_the_assets(stage: Stage, path: str) -> None:  # F02
+async def test_no_path_leads_out_of_the_assets(stage: Stage, path: str) -> None:
     await stage.host()
     assert (await stage.ask("GET", f"/demo{path}")).whole().outcome == (404, "not_found")
 
 
+@pytest.mark.hostile("H05", "O07")
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT", "X"])
 @pytest.mark.parametrize(
     ("target", "allow"),
@@ -152,7 +157,7 @@ async def test_no_path_leads_out_of_the_assets(stage: Stage, path: str) -> None:
         ("/demo/messages", "GET, HEAD, POST"),
     ],
 )
-async def test_other_methods_are_refused_and_no_host_is_asked(  # H05, O07
+async def test_other_methods_are_refused_and_no_host_is_asked(
     tmp_path: Path, method: str, target: str, allow: str
 ) -> None:
     async with open_stage(tmp_path) as stage:
@@ -164,7 +169,8 @@ async def test_other_methods_are_refused_and_no_host_is_asked(  # H05, O07
         assert host.streams == []
 
 
-async def test_every_refusal_is_json_with_the_security_headers(stage: Stage) -> None:  # H18, X03
+@pytest.mark.hostile("H18", "X03")
+async def test_every_refusal_is_json_with_the_security_headers(stage: Stage) -> None:
     await stage.host()
     asked = [
         await stage.ask("GET", "/nowhere/messages"),
@@ -199,11 +205,12 @@ async def test_without_older_hosts_their_paths_are_none(tmp_path: Path, action: 
         assert len(stage.broker.routes) == 0
 
 
+@pytest.mark.hostile("B01")
 @pytest.mark.parametrize(
     "target",
     ["http://127.0.0.1:2019", "http://169.254.169.254", "file:///etc/passwd", "", None, 7],
 )
-async def test_nobody_says_where_a_broker_is_to_ask(stage: Stage, target: object) -> None:  # B01
+async def test_nobody_says_where_a_broker_is_to_ask(stage: Stage, target: object) -> None:
     body = json.dumps({"route_slug": "demo", "target": target}).encode()
     asked = await stage.ask("POST", "/_host/register", body=body)
     if target is None:
@@ -214,13 +221,12 @@ async def test_nobody_says_where_a_broker_is_to_ask(stage: Stage, target: object
 
 
 # --- Host and Origin ------------------------------------------------------------------------
+@pytest.mark.hostile("O01")
 @pytest.mark.parametrize(
     "name",
     ["evil.example", "rooms.example.evil.example", "rooms.example:99999", "rooms.example@evil", ""],
 )
-async def test_a_host_that_is_not_ours_is_refused_before_anything(  # O01
-    stage: Stage, name: str
-) -> None:
+async def test_a_host_that_is_not_ours_is_refused_before_anything(stage: Stage, name: str) -> None:
     host = await stage.host()
     for target in ("/", "/healthz", "/demo", "/demo/", "/demo/messages", "/_host/register", "//"):
         asked = await stage.ask("GET", target, headers={"host": name})
@@ -234,6 +240,7 @@ async def test_the_brokers_own_names_are_served(stage: Stage, name: str) -> None
     assert (await stage.ask("GET", "/demo/status", headers={"host": name})).status == 200
 
 
+@pytest.mark.hostile("O02", "O06")
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost:9999", "x"])
 @pytest.mark.parametrize(
     ("method", "target"),
@@ -243,7 +250,7 @@ async def test_the_brokers_own_names_are_served(stage: Stage, name: str) -> None
         *(("GET", path) for path in ("/demo/", "/", "/demo/assets/room.js")),
     ],
 )
-async def test_a_page_of_another_origin_is_refused(  # O02, O06
+async def test_a_page_of_another_origin_is_refused(
     tmp_path: Path, origin: str, method: str, target: str
 ) -> None:
     async with open_stage(tmp_path) as stage:
@@ -253,14 +260,16 @@ async def test_a_page_of_another_origin_is_refused(  # O02, O06
         assert host.streams == []
 
 
-async def test_the_brokers_own_page_is_let_through_with_its_origin(stage: Stage) -> None:  # O06
+@pytest.mark.hostile("O06")
+async def test_the_brokers_own_page_is_let_through_with_its_origin(stage: Stage) -> None:
     await stage.host()
     same = {"origin": PUBLIC, "sec-fetch-site": "same-origin"}
     asked = await stage.ask("POST", "/demo/messages", body=b"{}", headers=same)
     assert asked.whole().json()["headers"]["origin"] == PUBLIC, "the room judges it as well"
 
 
-async def test_a_link_leads_to_the_page_and_to_no_data(stage: Stage) -> None:  # O04
+@pytest.mark.hostile("O04")
+async def test_a_link_leads_to_the_page_and_to_no_data(stage: Stage) -> None:
     await stage.host()
     assert (await stage.ask("GET", "/demo/", headers=NAVIGATION)).status == 200
     for target in ("/demo/messages", "/demo/card?token=x", "/demo"):
@@ -271,7 +280,8 @@ async def test_a_link_leads_to_the_page_and_to_no_data(stage: Stage) -> None:  #
 
 
 # --- Limits ---------------------------------------------------------------------------------
-async def test_guesses_of_a_slug_are_few_and_all_answered_alike(stage: Stage) -> None:  # R08
+@pytest.mark.hostile("R08")
+async def test_guesses_of_a_slug_are_few_and_all_answered_alike(stage: Stage) -> None:
     await stage.host()
     replies = [
         (await stage.ask("GET", f"/guess-{number}", token=None)).whole() for number in range(300)
@@ -287,7 +297,8 @@ async def test_guesses_of_a_slug_are_few_and_all_answered_alike(stage: Stage) ->
     assert (await stage.ask("GET", "/demo", token=None)).status == 200
 
 
-async def test_a_slug_that_is_long_over_is_as_one_that_never_was(tmp_path: Path) -> None:  # R08
+@pytest.mark.hostile("R08")
+async def test_a_slug_that_is_long_over_is_as_one_that_never_was(tmp_path: Path) -> None:
     async with open_stage(tmp_path, idle_seconds=60) as stage:
         host = await stage.host()
         host.socket.line.cut()
@@ -299,12 +310,11 @@ async def test_a_slug_that_is_long_over_is_as_one_that_never_was(tmp_path: Path)
         assert over.status == 404
 
 
+@pytest.mark.hostile("R09")
 @pytest.mark.parametrize(
     "header", ["Bearer junk", "Basic x", "bearer x", "Bearer ", "x" * 8000, "é"]
 )
-async def test_a_header_that_nobody_has_looked_at_is_a_strangers(  # R09
-    stage: Stage, header: str
-) -> None:
+async def test_a_header_that_nobody_has_looked_at_is_a_strangers(stage: Stage, header: str) -> None:
     await stage.host(judge)
     fields = {"authorization": header}
     found = await statuses(stage, 100, "/demo/messages", headers=fields)
@@ -313,7 +323,8 @@ async def test_a_header_that_nobody_has_looked_at_is_a_strangers(  # R09
     assert set(await statuses(stage, 10, "/demo/assets/room.js", headers=fields)) == {429}
 
 
-async def test_other_junk_each_time_does_not_help(stage: Stage) -> None:  # R09
+@pytest.mark.hostile("R09")
+async def test_other_junk_each_time_does_not_help(stage: Stage) -> None:
     host = await stage.host(judge)
     found = [
         (await stage.ask("GET", "/demo/messages", token=f"junk-{number}")).status
@@ -323,7 +334,8 @@ async def test_other_junk_each_time_does_not_help(stage: Stage) -> None:  # R09
     assert len(host.streams) == 60
 
 
-async def test_what_the_host_accepts_is_no_strangers(stage: Stage) -> None:  # R09
+@pytest.mark.hostile("R09")
+async def test_what_the_host_accepts_is_no_strangers(stage: Stage) -> None:
     await stage.host(judge)
     assert set(await statuses(stage, 300, "/demo/messages")) == {200}
     # Beside it the same address, as a stranger, has what is left of its own.
@@ -332,7 +344,8 @@ async def test_what_the_host_accepts_is_no_strangers(stage: Stage) -> None:  # R
     assert set(await statuses(stage, 100, "/demo/messages")) == {200}
 
 
-async def test_what_the_host_refuses_later_is_a_strangers_again(stage: Stage) -> None:  # R09
+@pytest.mark.hostile("R09")
+async def test_what_the_host_refuses_later_is_a_strangers_again(stage: Stage) -> None:
     await stage.host(judge)
     assert set(await statuses(stage, 100, "/demo/messages")) == {200}
     judge_state["removed"] = True
@@ -341,7 +354,8 @@ async def test_what_the_host_refuses_later_is_a_strangers_again(stage: Stage) ->
     assert found[-1] == 429
 
 
-async def test_a_credential_is_good_at_its_own_route(stage: Stage) -> None:  # A02, R09
+@pytest.mark.hostile("A02", "R09")
+async def test_a_credential_is_good_at_its_own_route(stage: Stage) -> None:
     await stage.host(judge)
     other = await stage.host(judge, "other", secret=OTHER_SECRET)
     await stage.ask("GET", "/demo/messages", token=TOKEN)
@@ -367,7 +381,8 @@ async def test_the_page_of_whoever_has_a_seat_is_no_strangers(stage: Stage) -> N
     assert 429 in await statuses(stage, 100, "/demo/", token=None, address=EVE)
 
 
-async def test_a_flood_of_one_client_hurts_no_other_client_and_no_other_room(  # R04
+@pytest.mark.hostile("R04")
+async def test_a_flood_of_one_client_hurts_no_other_client_and_no_other_room(
     tmp_path: Path,
 ) -> None:
     async with open_stage(
@@ -389,6 +404,7 @@ async def test_a_flood_of_one_client_hurts_no_other_client_and_no_other_room(  #
         assert await through("203.0.113.1", "/other/") == [429]
 
 
+@pytest.mark.hostile("R05")
 @pytest.mark.parametrize(
     ("peer", "forwarded", "is_many"),
     [
@@ -400,7 +416,7 @@ async def test_a_flood_of_one_client_hurts_no_other_client_and_no_other_room(  #
         ("127.0.0.1", "203.0.113.{n}", True),
     ],
 )
-async def test_a_client_does_not_pick_whom_it_counts_for(  # R05
+async def test_a_client_does_not_pick_whom_it_counts_for(
     tmp_path: Path, peer: str, forwarded: str, *, is_many: bool
 ) -> None:
     async with open_stage(
@@ -456,8 +472,9 @@ async def test_a_flood_of_addresses_and_slugs_leaves_bounded_maps(tmp_path: Path
 
 
 # --- The clock ------------------------------------------------------------------------------
+@pytest.mark.hostile("B14")
 @pytest.mark.parametrize("step", [3600.0, -3600.0, 10.0**9, -(10.0**9)])
-async def test_a_wall_clock_that_is_set_expires_nothing_and_frees_nothing(  # B14
+async def test_a_wall_clock_that_is_set_expires_nothing_and_frees_nothing(
     stage: Stage, step: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host = await stage.host(judge)
@@ -477,6 +494,7 @@ async def test_a_wall_clock_that_is_set_expires_nothing_and_frees_nothing(  # B1
 
 
 # --- What is noted --------------------------------------------------------------------------
+@pytest.mark.hostile("B19")
 async def test_a_request_is_noted_by_what_it_is_and_nothing_in_it(stage: Stage) -> None:
     await stage.host()
     await stage.ask("POST", "/demo/messages?secret=1", body=b'{"text":"secret"}')
@@ -497,7 +515,8 @@ async def test_a_request_is_noted_by_what_it_is_and_nothing_in_it(stage: Stage) 
     assert (odd["method"], odd["status"]) == ("OTHER", 405)
 
 
-async def test_what_costs_its_client_nothing_has_few_lines(tmp_path: Path) -> None:  # B02
+@pytest.mark.hostile("B02")
+async def test_what_costs_its_client_nothing_has_few_lines(tmp_path: Path) -> None:
     """Else a flood that is refused, however quickly, would fill the operator's disk."""
     async with open_stage(tmp_path, quotas=Quotas()) as stage:
         for _ in range(200):
@@ -519,7 +538,8 @@ async def test_what_costs_its_client_nothing_has_few_lines(tmp_path: Path) -> No
         assert sum(map(float, samples)) == 601
 
 
-async def test_what_stands_for_a_slug_is_another_at_each_start(tmp_path: Path) -> None:  # B09
+@pytest.mark.hostile("B09")
+async def test_what_stands_for_a_slug_is_another_at_each_start(tmp_path: Path) -> None:
     hashes = []
     for _ in range(2):
         async with open_stage(tmp_path) as stage:
@@ -530,7 +550,8 @@ async def test_what_stands_for_a_slug_is_another_at_each_start(tmp_path: Path) -
     assert all(len(found) == 16 for found in hashes)
 
 
-async def test_a_bug_ends_one_request_and_says_nothing(stage: Stage, caplog: Any) -> None:  # K11
+@pytest.mark.hostile("K11")
+async def test_a_bug_ends_one_request_and_says_nothing(stage: Stage, caplog: Any) -> None:
     class Broken:
         async def open(self, **_asked: object) -> Any:
             raise RuntimeError("/secret/path")

@@ -84,6 +84,7 @@ async def test_an_announced_length_that_is_too_much_is_not_even_read() -> None:
         await read(BodyBudget(), never, content_length=b"%d" % (MAX_BODY_BYTES + 1))
 
 
+@pytest.mark.hostile("R10")
 async def test_who_comes_when_all_bytes_are_used_waits_and_is_not_read() -> None:
     budget = BodyBudget()
     got: list[bytes] = []
@@ -126,6 +127,7 @@ async def test_halves_never_wait_for_each_other(autojump_clock: MockClock) -> No
     assert budget.bytes == 0
 
 
+@pytest.mark.hostile("R10")
 async def test_strangers_leave_half_of_it_to_participants() -> None:
     budget = BodyBudget()
     async with held(budget, MANY // 2, is_stranger=True), trio.open_nursery() as nursery:

@@ -152,7 +152,8 @@ async def test_an_owner_who_comes_back_needs_its_token_as_well() -> None:
 
 
 # --- An owner's return ----------------------------------------------------------------------
-async def test_after_a_fault_the_owner_stays_away_and_then_is_let_in(  # W06
+@pytest.mark.hostile("W06")
+async def test_after_a_fault_the_owner_stays_away_and_then_is_let_in(
     autojump_clock: MockClock,
 ) -> None:
     entry = Entry()
@@ -168,7 +169,8 @@ async def test_after_a_fault_the_owner_stays_away_and_then_is_let_in(  # W06
     assert await entry.admit("demo") is route
 
 
-async def test_a_pause_outlives_the_route(autojump_clock: MockClock) -> None:  # W06
+@pytest.mark.hostile("W06")
+async def test_a_pause_outlives_the_route(autojump_clock: MockClock) -> None:
     """Giving a route up and claiming it again is no new start."""
     entry = Entry()
     route = await entry.admit("demo")
@@ -179,7 +181,8 @@ async def test_a_pause_outlives_the_route(autojump_clock: MockClock) -> None:  #
     assert await entry.admit("demo") is not route
 
 
-async def test_returns_are_counted_beyond_the_route(autojump_clock: MockClock) -> None:  # W06
+@pytest.mark.hostile("W06")
+async def test_returns_are_counted_beyond_the_route(autojump_clock: MockClock) -> None:
     entry = Entry()
     for _ in range(RETURNS_PER_WINDOW + 1):
         entry.routes.close(await entry.admit("demo"))
@@ -200,7 +203,8 @@ async def test_the_pause_of_a_route_tells_a_stranger_nothing() -> None:
     assert (await entry.refused("demo", EVE, client=AWAY)).code == "route_slug_taken"
 
 
-async def test_an_owner_comes_back_so_often_in_a_minute_and_no_more(  # W06
+@pytest.mark.hostile("W06")
+async def test_an_owner_comes_back_so_often_in_a_minute_and_no_more(
     autojump_clock: MockClock,
 ) -> None:
     entry = Entry()

@@ -53,8 +53,9 @@ class Hall:
         return caught.value
 
 
+@pytest.mark.hostile("W06")
 async def test_who_comes_in_vain_waits_from_the_next_time_on(autojump_clock: MockClock) -> None:
-    """W06: at the bound, and one past it."""
+    """At the bound, and one past it."""
     hall = Hall()
     for _ in range(VAIN_HANDSHAKES_PER_WINDOW):
         assert await hall.come() == 0
@@ -71,7 +72,8 @@ async def test_who_registers_never_waits(autojump_clock: MockClock) -> None:
         assert await hall.come(is_vain=False) == 0
 
 
-async def test_an_address_has_half_of_all_places(mock_clock: MockClock) -> None:  # W06
+@pytest.mark.hostile("W06")
+async def test_an_address_has_half_of_all_places(mock_clock: MockClock) -> None:
     hall = Hall()
     async with trio.open_nursery() as nursery:
         for _ in range(MAX_PENDING_PER_CLIENT):
@@ -86,7 +88,8 @@ async def test_an_address_has_half_of_all_places(mock_clock: MockClock) -> None:
     assert not len(hall.handshakes)
 
 
-async def test_addresses_that_stay_silent_shut_nobody_out() -> None:  # W06
+@pytest.mark.hostile("W06")
+async def test_addresses_that_stay_silent_shut_nobody_out() -> None:
     """Two of them have all places: each newcomer gets one of whoever has most of them."""
     hall = Hall()
     async with trio.open_nursery() as nursery:

@@ -111,6 +111,7 @@ async def test_there_is_one_path_for_links(stage: Stage, path: str) -> None:
     assert denied.outcome == (404, "not_found")
 
 
+@pytest.mark.hostile("O05")
 @pytest.mark.parametrize(
     ("headers", "code"),
     [
@@ -120,7 +121,7 @@ async def test_there_is_one_path_for_links(stage: Stage, path: str) -> None:
         ({"host": "rooms.example", "origin": "null"}, "bad_origin"),
     ],
 )
-async def test_a_page_of_elsewhere_opens_no_link(  # O05
+async def test_a_page_of_elsewhere_opens_no_link(
     stage: Stage, headers: dict[str, str], code: str
 ) -> None:
     pairs = tuple((name.encode(), value.encode()) for name, value in headers.items())
@@ -129,7 +130,8 @@ async def test_a_page_of_elsewhere_opens_no_link(  # O05
     assert denied.outcome == (403, code)
 
 
-async def test_a_host_that_does_not_register_is_let_go(stage: Stage) -> None:  # W01
+@pytest.mark.hostile("W01")
+async def test_a_host_that_does_not_register_is_let_go(stage: Stage) -> None:
     socket = await stage.socket()
     started = trio.current_time()
     end = await RawHost(socket).close()
@@ -138,6 +140,7 @@ async def test_a_host_that_does_not_register_is_let_go(stage: Stage) -> None:  #
     await socket.over.wait()
 
 
+@pytest.mark.hostile("W01")
 async def test_those_who_do_not_register_are_bounded(stage: Stage) -> None:
     sockets = [await stage.socket() for _ in range(MAX_PENDING_PER_CLIENT)]
     assert (await stage.socket(address=EVE)).denied is None
@@ -150,7 +153,8 @@ async def test_those_who_do_not_register_are_bounded(stage: Stage) -> None:
     assert (await stage.socket()).denied is None
 
 
-async def test_silent_addresses_shut_no_host_out(stage: Stage) -> None:  # W06
+@pytest.mark.hostile("W06")
+async def test_silent_addresses_shut_no_host_out(stage: Stage) -> None:
     """However many places two of them hold: whoever comes from elsewhere gets one of theirs."""
     silent = [await stage.socket() for _ in range(MAX_PENDING_PER_CLIENT)]
     for _ in range(MAX_PENDING - MAX_PENDING_PER_CLIENT):
@@ -185,7 +189,8 @@ async def seconds_until_accepted(stage: Stage, address: str = ADA) -> float:
     return trio.current_time() - started
 
 
-async def test_who_came_in_vain_too_often_is_let_in_late(stage: Stage) -> None:  # W06
+@pytest.mark.hostile("W06", "W11")
+async def test_who_came_in_vain_too_often_is_let_in_late(stage: Stage) -> None:
     for _ in range(VAIN_HANDSHAKES_PER_WINDOW):
         assert await seconds_until_accepted(stage) < 1
     assert await seconds_until_accepted(stage) == pytest.approx(VAIN_WAIT_SECONDS, abs=0.1)
@@ -206,7 +211,7 @@ async def test_hosts_that_come_and_register_are_never_late(stage: Stage) -> None
     assert trio.current_time() - started < 1
 
 
-# --- T01: the proof -------------------------------------------------------------------------
+# --- The proof ------------------------------------------------------------------------------
 def some_bytes(byte: int) -> bytes:
     return bytes([byte]) * 32
 
@@ -220,8 +225,9 @@ BAD_PROOFS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.hostile("T01")
 @pytest.mark.parametrize("what", BAD_PROOFS)
-async def test_a_proof_that_is_not_good_claims_nothing(stage: Stage, what: str) -> None:  # T01
+async def test_a_proof_that_is_not_good_claims_nothing(stage: Stage, what: str) -> None:
     host = RawHost(await stage.socket())
     await host.claim(**BAD_PROOFS[what])
     refused = await host.hear(Refused)
@@ -232,7 +238,8 @@ async def test_a_proof_that_is_not_good_claims_nothing(stage: Stage, what: str) 
     assert (await stage.ask("GET", "/demo")).whole().error == "route_not_found"
 
 
-async def test_a_proof_is_good_once(stage: Stage) -> None:  # T01
+@pytest.mark.hostile("T01")
+async def test_a_proof_is_good_once(stage: Stage) -> None:
     """Whoever has read a registration cannot use it again: it is about one nonce."""
     first = RawHost(await stage.socket())
     nonce = (await first.hear(Challenge)).nonce
@@ -247,7 +254,8 @@ async def test_a_proof_is_good_once(stage: Stage) -> None:  # T01
     assert (await first.hear(Pong)).id == 1, "the owner's link is untouched"
 
 
-async def test_a_proof_is_for_one_slug(stage: Stage) -> None:  # T01
+@pytest.mark.hostile("T01")
+async def test_a_proof_is_for_one_slug(stage: Stage) -> None:
     host = RawHost(await stage.socket())
     nonce = (await host.hear(Challenge)).nonce
     proof = prove(SECRET, "demo", nonce)
@@ -256,7 +264,8 @@ async def test_a_proof_is_for_one_slug(stage: Stage) -> None:  # T01
     assert nobody_is_public(stage)
 
 
-async def test_another_secret_does_not_get_a_slug_that_is_taken(stage: Stage) -> None:  # T01
+@pytest.mark.hostile("T01")
+async def test_another_secret_does_not_get_a_slug_that_is_taken(stage: Stage) -> None:
     host = await stage.host()
     refused = await refusal(stage, secret=OTHER_SECRET, address=EVE)
     assert (refused.code, refused.retry_after_s) == ("route_slug_taken", None)
@@ -265,6 +274,7 @@ async def test_another_secret_does_not_get_a_slug_that_is_taken(stage: Stage) ->
     assert (await stage.ask("GET", "/demo/status")).status == 200
 
 
+@pytest.mark.hostile("B07")
 @pytest.mark.parametrize(
     "slug",
     [
@@ -282,12 +292,13 @@ async def test_another_secret_does_not_get_a_slug_that_is_taken(stage: Stage) ->
         *("metrics", "admin", "login", "broker", "x" * 128),
     ],
 )
-async def test_a_slug_that_is_none_is_refused(stage: Stage, slug: str) -> None:  # B07
+async def test_a_slug_that_is_none_is_refused(stage: Stage, slug: str) -> None:
     refused = await refusal(stage, slug=slug)
     assert (refused.code, refused.retry_after_s) == ("invalid_registration", None)
     assert nobody_is_public(stage)
 
 
+@pytest.mark.hostile("T08")
 async def test_what_is_no_registration_ends_the_connection(stage: Stage) -> None:
     frames: list[bytes | str] = [
         "text",
@@ -300,7 +311,7 @@ async def test_what_is_no_registration_ends_the_connection(stage: Stage) -> None
         encode_frame(Ping(id=1)),
         encode_frame(Challenge(nonce=bytes(NONCE_BYTES))),
         encode_frame(Data(stream=1, data=b"x")),
-        # A length of 4 GiB, of which nothing comes (T08).
+        # A length of 4 GiB, of which nothing comes.
         b"\x82\xa1t\xa8register\xa4slug\xdb\xff\xff\xff\xffdemo",
         b"\xdf\xff\xff\xff\xff",
         b"\x91" * 60_000,
@@ -314,8 +325,9 @@ async def test_what_is_no_registration_ends_the_connection(stage: Stage) -> None
     assert nobody_is_public(stage)
 
 
+@pytest.mark.hostile("B01")
 async def test_a_registration_with_more_fields_than_we_know_is_one(stage: Stage) -> None:
-    """B01 as well: what an older program called its target means nothing here."""
+    """What an older program called its target means nothing here."""
     host = RawHost(await stage.socket())
     nonce = (await host.hear(Challenge)).nonce
     claim = Register(slug="demo", owner=owner_of(SECRET), proof=prove(SECRET, "demo", nonce))
@@ -341,6 +353,7 @@ async def test_with_tokens_only_who_has_one_registers(tmp_path: Path) -> None:
         assert (await refusal(stage)).code == "slug_forbidden"
 
 
+@pytest.mark.hostile("B18")
 async def test_a_disk_that_takes_nothing_turns_away_claims_and_no_returning_host(
     tmp_path: Path,
 ) -> None:
@@ -369,9 +382,10 @@ async def test_a_client_registers_5_rooms_and_an_owners_return_is_free(tmp_path:
         await stage.host(echo, "room-5", address=EVE)
 
 
+@pytest.mark.hostile("B02")
 async def test_failed_registrations_count_and_then_nobody_is_asked_for_a_proof_any_more(
     tmp_path: Path,
-) -> None:  # B02
+) -> None:
     async with open_stage(tmp_path, quotas=Quotas()) as stage:
         codes = []
         for number in range(25):
@@ -383,8 +397,9 @@ async def test_failed_registrations_count_and_then_nobody_is_asked_for_a_proof_a
         await stage.host(echo, "fine", address=EVE)
 
 
+@pytest.mark.hostile("B02")
 async def test_a_flood_of_claims_takes_20_slugs_an_hour_and_5_at_once(tmp_path: Path) -> None:
-    """B02: and what they leave goes."""
+    """And what they leave goes."""
     idle = 200 * VAIN_WAIT_SECONDS
     async with open_stage(tmp_path, quotas=Quotas(), idle_seconds=idle) as stage:
         for number in range(200):
@@ -444,6 +459,7 @@ OVER: dict[str, tuple[list[FromHost], str]] = {
 }
 
 
+@pytest.mark.hostile("T05", "T07", "T08")
 @pytest.mark.parametrize("what", OVER)
 async def test_what_no_sound_host_sends_ends_its_link_and_no_other(stage: Stage, what: str) -> None:
     frames, code = OVER[what]
@@ -466,6 +482,7 @@ async def test_what_no_sound_host_sends_ends_its_link_and_no_other(stage: Stage,
     assert len(stage.broker.links) == 1
 
 
+@pytest.mark.hostile("T07", "T08", "T09")
 @pytest.mark.parametrize(
     "frame",
     [
@@ -487,7 +504,7 @@ async def test_what_no_sound_host_sends_ends_its_link_and_no_other(stage: Stage,
         encode_frame(Request(stream=1, method="GET", path=b"/")),
     ],
 )
-async def test_garbage_ends_its_link(stage: Stage, frame: bytes | str) -> None:  # T07, T08, T09
+async def test_garbage_ends_its_link(stage: Stage, frame: bytes | str) -> None:
     host = await stage.raw_host()
     going = stage.start("GET", "/demo/status")
     await host.hear(Request)
@@ -497,8 +514,9 @@ async def test_garbage_ends_its_link(stage: Stage, frame: bytes | str) -> None: 
     assert await going.outcome() == (504, "host_unavailable")
 
 
+@pytest.mark.hostile("T08")
 @pytest.mark.parametrize(("over", "is_good"), [(0, True), (1, False)])
-async def test_a_frame_has_at_most_64_kib(stage: Stage, over: int, is_good: bool) -> None:  # T08
+async def test_a_frame_has_at_most_64_kib(stage: Stage, over: int, is_good: bool) -> None:
     host = await stage.raw_host()
     frame = encode_frame(Ping(id=3))
     # Padded with a key that nobody knows.
@@ -512,7 +530,8 @@ async def test_a_frame_has_at_most_64_kib(stage: Stage, over: int, is_good: bool
         assert (await host.close()).code == 4400
 
 
-async def test_a_flood_of_pings_ends_its_link(stage: Stage) -> None:  # T08, W06
+@pytest.mark.hostile("W06", "T08")
+async def test_a_flood_of_pings_ends_its_link(stage: Stage) -> None:
     host = await stage.raw_host()
     await stage.host(echo, "other", secret=OTHER_SECRET, address=EVE)
     flood = encode_frame(Ping(id=1))
@@ -540,8 +559,9 @@ FAULTS: dict[str, list[FromHost]] = {
 }
 
 
+@pytest.mark.hostile("W06")
 @pytest.mark.parametrize("code", FAULTS)
-async def test_after_a_fault_its_host_stays_away_and_others_come_as_ever(  # W06
+async def test_after_a_fault_its_host_stays_away_and_others_come_as_ever(
     stage: Stage, code: str
 ) -> None:
     host = await stage.raw_host()
@@ -561,7 +581,8 @@ async def test_after_a_fault_its_host_stays_away_and_others_come_as_ever(  # W06
     assert (await stage.host()).end is None
 
 
-async def test_who_leaves_just_before_it_would_be_cut_has_won_nothing(  # W06
+@pytest.mark.hostile("W06")
+async def test_who_leaves_just_before_it_would_be_cut_has_won_nothing(
     stage: Stage,
 ) -> None:
     """What a host may send without reason is the route's, and not each link's anew."""
@@ -586,6 +607,7 @@ async def test_a_host_whose_link_just_ends_may_come_back_at_once(stage: Stage, c
     assert (await stage.host()).end is None
 
 
+@pytest.mark.hostile("T20")
 async def test_a_host_that_reads_nothing_is_cut_off(stage: Stage) -> None:
     host = await stage.raw_host()
     goings = [stage.start("GET", "/demo/status") for _ in range(20)]
@@ -645,7 +667,8 @@ async def test_registrations_are_noted_without_slug_token_or_address(tmp_path: P
             assert secret not in stage.log.data.decode()
 
 
-async def test_a_flood_of_registrations_writes_a_bounded_log(tmp_path: Path) -> None:  # B02
+@pytest.mark.hostile("B02")
+async def test_a_flood_of_registrations_writes_a_bounded_log(tmp_path: Path) -> None:
     async with open_stage(tmp_path, quotas=Quotas()) as stage:
         for number in range(500):
             host = RawHost(await stage.socket())

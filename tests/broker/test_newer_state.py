@@ -20,6 +20,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.hostile("B18", "D05")
 @pytest.mark.parametrize("statements", CHANGES.values(), ids=CHANGES.keys())
 def test_a_newer_layout_is_refused_as_such_and_left_as_it_is(
     tmp_path: Path, statements: list[str]

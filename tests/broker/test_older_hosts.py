@@ -248,6 +248,7 @@ async def test_several_polls_of_one_host_each_get_another_request(
     nursery.cancel_scope.cancel()
 
 
+@pytest.mark.hostile("B16")
 async def test_more_polls_than_are_held_end_the_oldest(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
@@ -443,6 +444,7 @@ async def test_a_slug_is_its_first_hosts_until_the_lease_ends(autojump_clock: Mo
     await broker.host().register("room")
 
 
+@pytest.mark.hostile("B16")
 @pytest.mark.parametrize("action", ["heartbeat", "poll", "close", "respond"])
 @pytest.mark.parametrize(
     "forged",
@@ -467,6 +469,7 @@ async def test_a_wrong_secret_gets_nothing(
     assert broker.routes.find("room").host is not None
 
 
+@pytest.mark.hostile("B16")
 async def test_a_restart_gives_no_slug_to_a_wrong_secret(autojump_clock: MockClock) -> None:
     broker = Broker({"#room": Lease(b"\0" * 32, trio.current_time())})
     ids = {"route_id": "rte_room", "host_connection_id": "conn_" + "0" * 48}
@@ -487,6 +490,7 @@ async def test_where_a_token_is_needed_an_older_host_is_refused(autojump_clock: 
 # --- What is no older host's -----------------------------------------------------------
 
 
+@pytest.mark.hostile("B16")
 @pytest.mark.parametrize(
     "document",
     [
@@ -511,6 +515,7 @@ async def test_a_registration_of_another_shape_is_refused(
     assert len(broker.hosts) == 0
 
 
+@pytest.mark.hostile("B01")
 async def test_who_names_a_target_is_told_what_to_do(autojump_clock: MockClock) -> None:
     with pytest.raises(Refused, match="use `tunnel run`"):
         await Broker().host().register("room", target="http://127.0.0.1:8787")
@@ -569,6 +574,7 @@ async def answered(broker: Broker, response: Any, path: str = "/room/status") ->
     return replies[0], told
 
 
+@pytest.mark.hostile("T09", "B16")
 @pytest.mark.parametrize(
     "response",
     [
@@ -601,6 +607,7 @@ async def test_a_malformed_answer_fails_for_both(response: Any, autojump_clock: 
     assert told == "bad_host_response"
 
 
+@pytest.mark.hostile("T09", "B16")
 @pytest.mark.parametrize(
     "response",
     [
@@ -656,6 +663,7 @@ async def test_a_body_over_the_limit_is_refused_unread(autojump_clock: MockClock
         assert exchange.reply().outcome == (413, "body_too_large")
 
 
+@pytest.mark.hostile("B16")
 async def test_one_address_does_not_fill_the_room_for_answers(autojump_clock: MockClock) -> None:
     broker = Broker()
     size = MAX_OLDER_RESPOND_BYTES
@@ -696,6 +704,7 @@ async def test_an_answer_is_taken_once(autojump_clock: MockClock) -> None:
         await host.respond("req_never", whole())
 
 
+@pytest.mark.hostile("B16")
 async def test_a_host_can_answer_no_request_of_another(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:

@@ -71,11 +71,13 @@ def test_a_stranger_has_60_requests_a_minute(
     assert broker.refused == ["client"] * 240
 
 
+@pytest.mark.hostile("R04")
 def test_a_client_does_not_use_up_another_s_share(broker: Broker) -> None:
     assert broker.passes(100, "192.0.2.1", is_page=True) == 60
     assert broker.passes(100, "192.0.2.2", is_page=True) == 60
 
 
+@pytest.mark.hostile("R09")
 def test_credentials_and_slugs_that_are_made_up_count_for_who_makes_them_up(
     broker: Broker,
 ) -> None:
@@ -162,6 +164,7 @@ def test_trust_that_is_used_lasts_and_that_is_unused_ends(broker: Broker) -> Non
     assert broker.passes(100, now=now + TRUST_SECONDS) == 60
 
 
+@pytest.mark.hostile("B19")
 def test_the_credential_itself_is_kept_nowhere() -> None:
     trust = Trust(b"k" * 32)
     trust.note("room", "192.0.2.1", b"Bearer secret", 200, 0.0)
@@ -173,6 +176,7 @@ def test_the_credential_itself_is_kept_nowhere() -> None:
 
 
 # --- Routes ---------------------------------------------------------------------------------
+@pytest.mark.hostile("R04")
 def test_strangers_cannot_use_up_a_route(broker: Broker) -> None:
     broker.asks("198.51.100.1", status=200)
     passed = sum(broker.passes(60, f"192.0.2.{number}", credential=None) for number in range(1, 20))
@@ -211,6 +215,7 @@ def test_a_client_registers_20_slugs_an_hour(broker: Broker) -> None:
 
 
 # --- A flood ------------------------------------------------------------------------------------
+@pytest.mark.hostile("R04")
 @pytest.mark.slow
 def test_a_flood_of_addresses_slugs_and_credentials_costs_little(broker: Broker) -> None:
     lifted = Broker(client_requests=10**9, route_requests=10**9, registrations_per_client=10**9)

@@ -164,6 +164,7 @@ async def test_a_host_that_answers_head_with_a_body_is_not_believed(stage: Stage
 
 
 # --- Participants who leave -----------------------------------------------------------------
+@pytest.mark.hostile("H29")
 @pytest.mark.parametrize("path", ["wait", "events", "messages"])
 async def test_a_participant_who_leaves_ends_what_is_held_at_the_host(
     stage: Stage, path: str
@@ -193,6 +194,7 @@ async def test_who_leaves_in_the_middle_of_a_stream_ends_it_at_the_host(stage: S
     assert stream.reset_code == "cancelled"
 
 
+@pytest.mark.hostile("H29")
 async def test_who_leaves_before_its_body_is_whole_is_never_heard_of(stage: Stage) -> None:
     host = await stage.host()
     going = stage.start("POST", "/demo/messages", body=None, headers={"content-length": "10"})
@@ -224,7 +226,8 @@ async def hold_waits(stream: Stream) -> None:
     await (hold if head.path in (b"/wait", b"/events", b"/hold") else echo)(stream)
 
 
-async def test_waits_leave_room_for_posts(stage: Stage) -> None:  # B04
+@pytest.mark.hostile("B04")
+async def test_waits_leave_room_for_posts(stage: Stage) -> None:
     host = await stage.host(hold_waits)
     waits = [stage.start("GET", "/demo/wait") for _ in range(MAX_WAITS_PER_ROUTE)]
     await settled()
@@ -263,6 +266,7 @@ async def test_a_route_has_256_requests_at_once_and_another_route_none_the_less(
     assert (await stage.ask("GET", "/demo/status")).status == 200
 
 
+@pytest.mark.hostile("R10")
 async def test_posts_wait_their_turn_while_bodies_fill_a_route(stage: Stage) -> None:
     host = await stage.host()
     await stage.ask("GET", "/demo/status")  # from here on the host knows the token
@@ -286,6 +290,7 @@ async def test_posts_wait_their_turn_while_bodies_fill_a_route(stage: Stage) -> 
     assert await late.outcome() == (200, "ok")
 
 
+@pytest.mark.hostile("R10")
 async def test_strangers_leave_places_and_bytes_to_participants(stage: Stage) -> None:
     """Whoever sends many bodies slowly, from many addresses, and has no seat."""
     await stage.host()
@@ -314,6 +319,7 @@ async def test_strangers_leave_places_and_bytes_to_participants(stage: Stage) ->
     assert (route.requests, route.strangers, route.bodies.bytes) == (0, 0, 0)
 
 
+@pytest.mark.hostile("H25")
 async def test_a_body_that_does_not_come_is_refused_and_frees_its_bytes(stage: Stage) -> None:
     await stage.host()
     slow = stage.start("POST", "/demo/messages", body=None, headers={"content-length": "10"})
@@ -333,6 +339,7 @@ async def test_a_body_may_be_64_kib(stage: Stage, size: int, expected: int) -> N
         assert asked.whole().error == "request_too_large"
 
 
+@pytest.mark.hostile("H26")
 async def test_a_participant_who_takes_nothing_holds_its_host_and_no_more(stage: Stage) -> None:
     sent = 0
 
@@ -359,6 +366,7 @@ async def test_a_participant_who_takes_nothing_holds_its_host_and_no_more(stage:
 
 
 # --- Answers that break off -----------------------------------------------------------------
+@pytest.mark.hostile("T06")
 async def test_a_json_answer_that_breaks_off_does_not_look_whole(stage: Stage) -> None:
     gated = Gated()
     await stage.host(gated)
@@ -380,9 +388,10 @@ async def test_an_event_stream_that_breaks_off_ends(stage: Stage) -> None:
     assert going.body == HEARTBEAT
 
 
+@pytest.mark.hostile("T09")
 @pytest.mark.parametrize("said", [9, 11])
 async def test_a_length_that_is_not_the_bodys_is_told(stage: Stage, said: int) -> None:
-    """T09: in one piece nothing of it goes out, in more it breaks off."""
+    """In one piece nothing of it goes out, in more it breaks off."""
     gated = Gated()
     await stage.host(gated)
     going = stage.start("GET", "/demo/messages")
@@ -398,6 +407,7 @@ async def test_a_length_that_is_not_the_bodys_is_told(stage: Stage, said: int) -
     assert await going.outcome() == (200, "aborted")
 
 
+@pytest.mark.hostile("T09")
 async def test_a_body_behind_204_is_never_sent(stage: Stage) -> None:
     async def serve(stream: Stream) -> None:
         await stream.send_head(response(stream, status=204, headers=(), end=False))
@@ -421,7 +431,8 @@ async def test_an_answer_of_known_length_may_be_1_mib(stage: Stage) -> None:
 
 
 # --- Time -----------------------------------------------------------------------------------
-async def test_a_host_that_does_not_answer_is_waited_for_so_long(stage: Stage) -> None:  # T11
+@pytest.mark.hostile("T11")
+async def test_a_host_that_does_not_answer_is_waited_for_so_long(stage: Stage) -> None:
     host = await stage.host(hold)
     started = trio.current_time()
     going = stage.start("GET", "/demo/status")
@@ -433,7 +444,8 @@ async def test_a_host_that_does_not_answer_is_waited_for_so_long(stage: Stage) -
     assert host.channel.stream_count == 0
 
 
-async def test_a_body_that_never_ends_is_broken_off(stage: Stage) -> None:  # T11
+@pytest.mark.hostile("T11")
+async def test_a_body_that_never_ends_is_broken_off(stage: Stage) -> None:
     gated = Gated()
     await stage.host(gated)
     started = trio.current_time()
@@ -443,7 +455,8 @@ async def test_a_body_that_never_ends_is_broken_off(stage: Stage) -> None:  # T1
     assert trio.current_time() - started == pytest.approx(ANSWER_SECONDS, abs=0.2)
 
 
-async def test_a_byte_now_and_then_is_no_answer(stage: Stage) -> None:  # T11
+@pytest.mark.hostile("T11")
+async def test_a_byte_now_and_then_is_no_answer(stage: Stage) -> None:
     async def drip(stream: Stream) -> None:
         await stream.send_head(response(stream, end=False))
         while True:
@@ -476,7 +489,8 @@ async def test_heartbeats_keep_an_event_stream_and_silence_ends_it(stage: Stage)
     assert trio.current_time() - started == pytest.approx(8 * 15 + ANSWER_SECONDS, abs=1)
 
 
-async def test_a_host_that_gives_no_credit_holds_up_one_request(stage: Stage) -> None:  # T07
+@pytest.mark.hostile("T07")
+async def test_a_host_that_gives_no_credit_holds_up_one_request(stage: Stage) -> None:
     host = await stage.raw_host()
     going = stage.start("POST", "/demo/messages", body=b"x" * MAX_BODY_BYTES)
     request = await host.hear(Request)
@@ -492,7 +506,8 @@ async def test_a_host_that_gives_no_credit_holds_up_one_request(stage: Stage) ->
 
 
 # --- Answers that come late, or twice -------------------------------------------------------
-async def test_an_answer_after_the_end_is_dropped_and_the_link_lives(stage: Stage) -> None:  # T12
+@pytest.mark.hostile("T12")
+async def test_an_answer_after_the_end_is_dropped_and_the_link_lives(stage: Stage) -> None:
     host = await stage.raw_host()
     going = stage.start("GET", "/demo/status")
     late = await host.hear(Request)
@@ -512,7 +527,8 @@ async def test_an_answer_after_the_end_is_dropped_and_the_link_lives(stage: Stag
     assert going.body == b"in time"
 
 
-async def test_an_answer_that_comes_twice_is_taken_once(stage: Stage) -> None:  # T12
+@pytest.mark.hostile("T12")
+async def test_an_answer_that_comes_twice_is_taken_once(stage: Stage) -> None:
     host = await stage.raw_host()
     for number in range(3):
         going = stage.start("GET", "/demo/status")
@@ -532,8 +548,9 @@ def broken(stream: int) -> dict[str, list[Any]]:
     }
 
 
+@pytest.mark.hostile("T06")
 @pytest.mark.parametrize("what", broken(1))
-async def test_what_is_out_of_order_costs_its_own_request(stage: Stage, what: str) -> None:  # T06
+async def test_what_is_out_of_order_costs_its_own_request(stage: Stage, what: str) -> None:
     host = await stage.raw_host()
     goings: list[Going] = []
     requests: list[Request] = []
@@ -558,6 +575,7 @@ async def test_what_is_out_of_order_costs_its_own_request(stage: Stage, what: st
     assert (await host.hear(Reset)).stream == two.stream
 
 
+@pytest.mark.hostile("T09")
 @pytest.mark.parametrize(
     "head",
     [
@@ -573,9 +591,7 @@ async def test_what_is_out_of_order_costs_its_own_request(stage: Stage, what: st
     ],
     ids=str,
 )
-async def test_an_answer_that_is_none_is_not_passed_on(  # T09
-    stage: Stage, head: dict[str, Any]
-) -> None:
+async def test_an_answer_that_is_none_is_not_passed_on(stage: Stage, head: dict[str, Any]) -> None:
     async def serve(stream: Stream) -> None:
         request: Any = stream.head
         if request.path == b"/good":
@@ -612,7 +628,8 @@ EVIL_FIELDS = (
 )
 
 
-async def test_a_hosts_headers_do_not_pass(stage: Stage) -> None:  # T09
+@pytest.mark.hostile("T09")
+async def test_a_hosts_headers_do_not_pass(stage: Stage) -> None:
     async def serve(stream: Stream) -> None:
         await stream.send_head(response(stream, b"{}", headers=(*JSON_FIELDS, *EVIL_FIELDS)))
 
@@ -628,7 +645,8 @@ async def test_a_hosts_headers_do_not_pass(stage: Stage) -> None:  # T09
 
 
 # --- Hosts that go --------------------------------------------------------------------------
-async def test_a_host_that_goes_fails_all_that_it_was_asked_at_once(stage: Stage) -> None:  # T14
+@pytest.mark.hostile("T14")
+async def test_a_host_that_goes_fails_all_that_it_was_asked_at_once(stage: Stage) -> None:
     host = await stage.host(hold)
     goings = [stage.start("GET", f"/demo/{path}") for path in ("wait", "status") * 50]
     await settled()
@@ -645,9 +663,10 @@ async def test_a_host_that_goes_fails_all_that_it_was_asked_at_once(stage: Stage
     assert (await stage.ask("GET", "/demo/status")).status == 200
 
 
+@pytest.mark.hostile("T02")
 async def test_the_newest_link_takes_over_and_the_old_ones_requests_fail_once(
     stage: Stage,
-) -> None:  # T02
+) -> None:
     first = await stage.host(hold)
     goings = [stage.start("GET", "/demo/wait") for _ in range(3)]
     await settled()
@@ -664,7 +683,8 @@ async def test_the_newest_link_takes_over_and_the_old_ones_requests_fail_once(
     assert len(stage.broker.links) == 1
 
 
-async def test_a_silent_host_is_known_in_time(stage: Stage) -> None:  # T16, W09
+@pytest.mark.hostile("W09", "T16")
+async def test_a_silent_host_is_known_in_time(stage: Stage) -> None:
     host = await stage.host(hold)
     going = stage.start("GET", "/demo/wait")
     await settled()
@@ -703,7 +723,8 @@ async def test_a_host_that_says_it_goes_is_asked_nothing_more(stage: Stage) -> N
 
 
 # --- The end --------------------------------------------------------------------------------
-async def test_a_stopping_broker_answers_what_it_holds(stage: Stage) -> None:  # B13
+@pytest.mark.hostile("B13")
+async def test_a_stopping_broker_answers_what_it_holds(stage: Stage) -> None:
     gated = Gated()
     host = await stage.host(hold)
     await stage.host(gated, "other", secret=OTHER_SECRET)
@@ -727,7 +748,8 @@ async def test_a_stopping_broker_answers_what_it_holds(stage: Stage) -> None:  #
     assert host.end.return_after_ms >= 1000
 
 
-async def test_hosts_come_back_at_50_a_second(tmp_path: Path) -> None:  # B13
+@pytest.mark.hostile("B13")
+async def test_hosts_come_back_at_50_a_second(tmp_path: Path) -> None:
     async with open_stage(tmp_path) as stage:
         hosts = [await stage.host(echo, f"room-{number}") for number in range(120)]
         stage.broker.release()

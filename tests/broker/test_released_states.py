@@ -24,6 +24,7 @@ def open_copy(name: str, target: Path) -> State:
     return open_state(target, serving=True, create=False)
 
 
+@pytest.mark.hostile("D05")
 @pytest.mark.parametrize("name", sorted(path.name for path in FIXTURES.glob("broker-*")))
 def test_a_broker_starts_and_works_on_what_an_older_one_left(name: str, tmp_path: Path) -> None:
     state = open_copy(name, tmp_path / "state")

@@ -247,6 +247,7 @@ async def test_a_route_that_is_long_over_is_as_if_it_never_was(autojump_clock: M
 
 
 class TestAfterARestart:
+    @pytest.mark.hostile("T04")
     async def test_only_the_owner_gets_a_slug_back(self, autojump_clock: MockClock) -> None:
         disk = Disk()
         born = trio.current_time() - 1_000
@@ -279,7 +280,8 @@ class TestAfterARestart:
 
 
 class TestBounds:
-    async def test_an_address_has_so_many_routes(self) -> None:  # B02
+    @pytest.mark.hostile("B02")
+    async def test_an_address_has_so_many_routes(self) -> None:
         routes = routes_on(Disk())
         for number in range(5):
             await routes.claim(f"room-{number}", ADA, "192.0.2.1")
@@ -316,6 +318,7 @@ class TestBounds:
         assert finding(routes, "room-3") == "route_not_found"
         assert len(routes) == 10
 
+    @pytest.mark.hostile("B07")
     @pytest.mark.parametrize("slug", ["_host", "api", "Demo", "a--b", "a" * 64, "", "xn--a-b"])
     async def test_a_slug_that_may_not_be_is_refused_before_all_else(self, slug: str) -> None:
         disk = Disk()

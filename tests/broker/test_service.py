@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import trio
 
 from agentgather.link.channel import LinkEnd
@@ -34,7 +35,8 @@ async def test_metrics_are_served_apart(tmp_path: Path) -> None:
         assert "demo" not in text
 
 
-async def test_at_the_end_everybody_is_told_and_it_does_not_wait_for_ever(  # B13
+@pytest.mark.hostile("B13")
+async def test_at_the_end_everybody_is_told_and_it_does_not_wait_for_ever(
     tmp_path: Path,
 ) -> None:
     async def serve(stream: Stream) -> None:
@@ -70,6 +72,7 @@ async def test_at_the_end_everybody_is_told_and_it_does_not_wait_for_ever(  # B1
             await connection.stream.aclose()
 
 
+@pytest.mark.hostile("K02")
 async def test_who_takes_nothing_does_not_hold_up_the_end(tmp_path: Path) -> None:
     async def pour(stream: Stream) -> None:
         await stream.send_head(response(stream, end=False))

@@ -14,6 +14,7 @@ def test_a_plain_name_is_a_slug(slug: str) -> None:
     check_slug(slug)
 
 
+@pytest.mark.hostile("B07")
 @pytest.mark.parametrize(
     "slug",
     [
@@ -29,6 +30,7 @@ def test_what_is_no_name_is_refused(slug: str) -> None:
     assert len(slug) < 3 or slug not in refused.value.message
 
 
+@pytest.mark.hostile("B07")
 @pytest.mark.parametrize("slug", ["api", "assets", "healthz", "metrics", "admin", "login", "www"])
 def test_what_the_broker_may_serve_itself_is_no_slug(slug: str) -> None:
     with pytest.raises(Rejected, match="keeps") as refused:
@@ -42,6 +44,7 @@ def test_every_reserved_name_would_be_a_slug_otherwise() -> None:
             check_slug(slug)
 
 
+@pytest.mark.hostile("B07")
 @pytest.mark.parametrize(
     "slug",
     [

@@ -44,6 +44,7 @@ def sees_all_in_order(room: Room, visitor: Visitor) -> None:
     assert ids(visitor) == list(range(1, last + 1))
 
 
+@pytest.mark.hostile("X06")
 @pytest.mark.parametrize("kill", [False, True], ids=["in order", "killed"])
 def test_a_restart_of_the_server_is_survived(room: Room, visitors: Visitors, *, kill: bool) -> None:
     visitor = come(room, visitors)
@@ -235,6 +236,7 @@ def test_a_close_is_told_and_the_room_can_still_be_read(room: Room, visitors: Vi
     expect(visitor.page.locator("#composer")).to_be_hidden()
 
 
+@pytest.mark.hostile("X06")
 def test_who_is_removed_is_told_and_sees_nothing_more(room: Room, visitors: Visitors) -> None:
     visitor = come(room, visitors)
     token = room.seats["ada"].token
@@ -253,6 +255,7 @@ def test_who_is_removed_is_told_and_sees_nothing_more(room: Room, visitors: Visi
     visitor.sees_screen("invite")
 
 
+@pytest.mark.hostile("X06")
 def test_a_rotated_token_says_to_ask_for_a_new_link(room: Room, visitors: Visitors) -> None:
     visitor = come(room, visitors)
     seat = room.rotate("ada")

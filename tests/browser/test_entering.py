@@ -1,5 +1,6 @@
 """From a link to the room: the token, the invitation, the name."""
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import OpenRoom
@@ -10,6 +11,7 @@ STORAGES = """() => [sessionStorage, localStorage].map(
   (storage) => Object.fromEntries(Object.entries(storage)))"""
 
 
+@pytest.mark.hostile("X02")
 def test_the_token_leaves_the_address_and_is_kept_in_one_place(
     room: Room, visitors: Visitors
 ) -> None:
@@ -38,6 +40,7 @@ def test_a_reload_stays_in_the_seat_and_a_new_tab_is_nobody(room: Room, visitors
     expect(tab.get_by_role("heading", name="This room is by invitation")).to_be_visible()
 
 
+@pytest.mark.hostile("X02")
 def test_two_rooms_on_one_origin_keep_their_tokens_apart(
     open_room: OpenRoom, visitors: Visitors
 ) -> None:

@@ -62,6 +62,7 @@ def scroll_to(visitor: Visitor, where: str) -> None:
     )
 
 
+@pytest.mark.hostile("X05")
 def test_a_long_room_opens_at_its_end_with_a_part_of_it(ada: Visitor) -> None:
     ada.sees_message(LENGTH)
     assert len(ids(ada)) <= 80
@@ -231,6 +232,7 @@ def test_who_was_away_for_long_is_led_to_where_they_stopped(
     expect(ada.message(first).locator(".unread")).to_have_count(1)
 
 
+@pytest.mark.hostile("X05")
 def test_a_page_that_stays_open_stays_small(long_room: Room, ada: Visitor) -> None:
     ada.sees_message(LENGTH)
     long_room.stop()

@@ -289,6 +289,7 @@ def post_all(room: Room, texts: list[str]) -> list[int]:
 # --- What people and agents write -------------------------------------------------------
 
 
+@pytest.mark.hostile("X01")
 @pytest.mark.parametrize("live", [True, False], ids=["live", "history"])
 def test_a_message_is_text(room: Room, visitors: Visitors, *, live: bool) -> None:
     room.invite("rev", "agent")
@@ -315,6 +316,7 @@ def test_a_message_is_text(room: Room, visitors: Visitors, *, live: bool) -> Non
     is_live(room, ada)
 
 
+@pytest.mark.hostile("X01")
 def test_markdown_makes_no_link_but_to_the_web_and_to_mail(room: Room, visitors: Visitors) -> None:
     room.invite("rev", "agent")
     wrong = [text for text, needle in MARKED if re.match(r"[ab]\d", needle)]
@@ -325,6 +327,7 @@ def test_markdown_makes_no_link_but_to_the_web_and_to_mail(room: Room, visitors:
         assert ada.message(which).locator(".text a[href]").count() == 0, text
 
 
+@pytest.mark.hostile("X01")
 def test_the_same_is_text_in_the_preview_and_the_brief(room: Room, visitors: Visitors) -> None:
     everything = "\n\n".join([*PLAIN, *(text for text, _ in MARKED)])
     ada = come(room, visitors)
@@ -351,6 +354,7 @@ def test_the_same_is_text_in_the_preview_and_the_brief(room: Room, visitors: Vis
     is_live(room, ada)
 
 
+@pytest.mark.hostile("I04")
 def test_what_looks_like_the_rooms_own_line_is_somebodys(room: Room, visitors: Visitors) -> None:
     room.invite("rev", "agent")
     with pytest.raises(Refused):
@@ -408,6 +412,7 @@ def sees_names(room: Room, visitor: Visitor, names: dict[str, str]) -> None:
     audit(page)
 
 
+@pytest.mark.hostile("X01")
 def test_a_display_name_is_text(room: Room, visitors: Visitors) -> None:
     ada = come(room, visitors)
     names = {}
@@ -426,6 +431,7 @@ def test_a_display_name_is_text(room: Room, visitors: Visitors) -> None:
     is_live(room, ada)
 
 
+@pytest.mark.hostile("X01")
 def test_a_display_name_of_an_older_home_is_text(room: Room, visitors: Visitors) -> None:
     link = room.invite("ada", name="Ada").link
     names = {f"o{number}": name for number, name in enumerate((*NAMES, *OLD_NAMES))}
@@ -445,6 +451,7 @@ def test_a_display_name_of_an_older_home_is_text(room: Room, visitors: Visitors)
     is_live(room, ada)
 
 
+@pytest.mark.hostile("X01")
 @pytest.mark.parametrize("name", ["constructor", "tostring", "0", "x" * 64])
 def test_a_room_may_have_an_odd_name(
     name: str, open_room: OpenRoom, visitors: Visitors, monkeypatch: pytest.MonkeyPatch
@@ -464,6 +471,7 @@ def test_a_room_may_have_an_odd_name(
     is_live(room, ada)
 
 
+@pytest.mark.hostile("U05")
 def test_hidden_characters_are_spelled_out(room: Room, visitors: Visitors) -> None:
     room.invite("rev", "agent")
     ada = come(room, visitors)
@@ -530,6 +538,7 @@ def allow_refusals(visitor: Visitor) -> None:
     visitor.guards.allow_console(r"40\d|50\d|ERR_|Failed to fetch|redirect")
 
 
+@pytest.mark.hostile("X01")
 def test_an_error_is_text_where_one_writes(room: Room, visitors: Visitors) -> None:
     ada = come(room, visitors)
     allow_refusals(ada)
@@ -571,6 +580,7 @@ def _answer(answer: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in answer.items() if value is not None}
 
 
+@pytest.mark.hostile("X01")
 def test_an_error_is_text_where_one_takes_a_name(room: Room, visitors: Visitors) -> None:
     ada = visitors.open(room.invite("ada").link)
     allow_refusals(ada)
@@ -588,6 +598,7 @@ def test_an_error_is_text_where_one_takes_a_name(room: Room, visitors: Visitors)
     is_live(room, ada)
 
 
+@pytest.mark.hostile("X01")
 def test_an_error_is_text_in_the_hosts_dialogs(room: Room, visitors: Visitors) -> None:
     room.ask("POST", "/profile", "host", {"display_name": "Hanna"})
     host = visitors.open(room.host.link).enters()
@@ -620,6 +631,7 @@ def test_an_error_is_text_in_the_hosts_dialogs(room: Room, visitors: Visitors) -
     is_live(room, host)
 
 
+@pytest.mark.hostile("X08")
 def test_html_of_a_hosts_server_is_made_safe(room: Room, visitors: Visitors) -> None:
     room.invite("rev", "agent")
     posted = post_all(room, [f"number {n}" for n, _ in enumerate(HTML)])
@@ -688,6 +700,7 @@ def test_html_of_a_hosts_server_is_made_safe(room: Room, visitors: Visitors) -> 
     visitors.forget(ada)
 
 
+@pytest.mark.hostile("X08")
 @pytest.mark.parametrize("over", [0, 1])
 def test_html_longer_than_any_room_of_ours_gives_is_not_read(
     room: Room, visitors: Visitors, over: int
@@ -740,6 +753,7 @@ def room_answers(room: Room, page: Page, events: str) -> Iterator[None]:
     room.start()
 
 
+@pytest.mark.hostile("X08")
 def test_a_malformed_message_does_not_stop_the_room(room: Room, visitors: Visitors) -> None:
     room.invite("rev", "agent")
     posted = post_all(room, [f"good {n}" for n in range(6)])
@@ -798,6 +812,7 @@ def test_a_malformed_message_does_not_stop_the_room(room: Room, visitors: Visito
     is_live(room, ada)
 
 
+@pytest.mark.hostile("X08")
 def test_junk_in_the_status_does_not_stop_the_room(room: Room, visitors: Visitors) -> None:
     room.invite("rev", "agent")
     room.post("rev", "hello @ada")
@@ -842,6 +857,7 @@ def test_junk_in_the_status_does_not_stop_the_room(room: Room, visitors: Visitor
     is_live(room, ada)
 
 
+@pytest.mark.hostile("X08")
 @pytest.mark.parametrize("path", ["messages", "status", "brief"])
 def test_a_first_answer_that_is_none_is_asked_for_again(
     path: str, room: Room, visitors: Visitors
@@ -865,6 +881,7 @@ def test_a_first_answer_that_is_none_is_asked_for_again(
         ada.enters()
 
 
+@pytest.mark.hostile("X08")
 def test_pages_that_never_end_are_not_asked_for_for_ever(room: Room, visitors: Visitors) -> None:
     room.post("host", "hello")
     ada = visitors.open(room.url)
@@ -887,6 +904,7 @@ def test_pages_that_never_end_are_not_asked_for_for_ever(room: Room, visitors: V
     is_live(room, ada)
 
 
+@pytest.mark.hostile("X06")
 def test_a_message_that_comes_twice_is_shown_once(room: Room, visitors: Visitors) -> None:
     ada = come(room, visitors)
     head = room.post("host", "once")
@@ -904,6 +922,7 @@ def test_a_message_that_comes_twice_is_shown_once(room: Room, visitors: Visitors
     assert ids == sorted(set(ids))
 
 
+@pytest.mark.hostile("X06")
 @pytest.mark.parametrize("hours", [-30, 30])
 def test_a_wrong_clock_matters_to_nothing(hours: int, room: Room, visitors: Visitors) -> None:
     ada = visitors.open(room.url, own_clock=True)
@@ -918,6 +937,7 @@ def test_a_wrong_clock_matters_to_nothing(hours: int, room: Room, visitors: Visi
 # --- The token, the origin, the answers -----------------------------------------------------
 
 
+@pytest.mark.hostile("X02")
 def test_the_token_is_nowhere_else(room: Room, visitors: Visitors) -> None:
     seat = room.invite("ada", name="Ada")
     ada = visitors.open(seat.link)
@@ -966,6 +986,7 @@ POLICY: Final = (
 )
 
 
+@pytest.mark.hostile("X03")
 def test_every_answer_has_the_headers_that_protect(room: Room) -> None:
     def head(method: str, path: str, **headers: str) -> tuple[int, dict[str, str]]:
         connection = HTTPConnection("127.0.0.1", room.port, timeout=20)
@@ -1028,6 +1049,7 @@ def another_origin(html: str) -> Iterator[str]:
         thread.join()
 
 
+@pytest.mark.hostile("X04")
 def test_no_other_origin_frames_the_room(room: Room, visitors: Visitors) -> None:
     link = room.invite("ada", name="Ada").link
     html = f"<iframe src='{link}'></iframe><object data='{link}'></object><embed src='{link}'>"
@@ -1041,6 +1063,7 @@ def test_no_other_origin_frames_the_room(room: Room, visitors: Visitors) -> None
     assert not room.messages()[1:]
 
 
+@pytest.mark.hostile("X04")
 def test_no_other_origin_holds_the_room_open(room: Room, visitors: Visitors) -> None:
     link = room.invite("ada", name="Ada").link
     with another_origin("<button>open</button>") as url:
@@ -1058,6 +1081,7 @@ def test_no_other_origin_holds_the_room_open(room: Room, visitors: Visitors) -> 
         visitors.forget(evil)
 
 
+@pytest.mark.hostile("X07")
 def test_cookies_of_the_origin_do_not_matter(room: Room, visitors: Visitors) -> None:
     ada = visitors.open(room.url)
     ada.context.add_cookies([{"name": "other", "value": "x" * 3_000, "url": room.url}])
@@ -1100,6 +1124,7 @@ LONG: Final = {
 }
 
 
+@pytest.mark.hostile("X05")
 @pytest.mark.parametrize("width", [390, 1280])
 def test_the_longest_texts_leave_the_page_responsive(
     width: int, room: Room, visitors: Visitors

@@ -92,6 +92,7 @@ def test_a_turn_is_a_delivery(terminal: Terminal) -> None:
     assert result.out.splitlines()[-1] == "ended: 2 deliveries were printed"
 
 
+@pytest.mark.hostile("C10")
 @pytest.mark.parametrize(
     ("answer", "code"),
     [
@@ -119,6 +120,7 @@ def test_a_room_that_was_taken_from_its_url_ends_it(terminal: Terminal) -> None:
     )
 
 
+@pytest.mark.hostile("C10")
 @pytest.mark.parametrize("code", ["route_expired", "route_not_found"])
 def test_a_room_that_is_not_public_is_waited_for_an_hour(terminal: Terminal, code: str) -> None:
     over, away = refused(410, code), refused(504, "host_unavailable")
@@ -179,6 +181,7 @@ def test_pauses_grow_to_half_a_minute_and_no_further(terminal: Terminal) -> None
     assert terminal.slept == [0.25, 0.5, 1, 2, 4, 8, 15, 15, 15, 15, 15, 15]
 
 
+@pytest.mark.hostile("C10")
 def test_retry_after_is_honoured(terminal: Terminal) -> None:
     terminal.room = FakeRoom(
         [
@@ -193,6 +196,7 @@ def test_retry_after_is_honoured(terminal: Terminal) -> None:
     assert terminal.slept == [17, 3, 5, 9]
 
 
+@pytest.mark.hostile("C10")
 def test_empty_answers_that_are_not_held_do_not_spin(terminal: Terminal) -> None:
     terminal.room = FakeRoom([*[waited(since=0)] * 5, CLOSED])
     terminal.run("attend")

@@ -176,6 +176,7 @@ def test_where_no_state_is_none_is_made(terminal: Terminal, state_dir: Path, wor
     assert not state_dir.exists()
 
 
+@pytest.mark.hostile("B18")
 def test_a_state_that_cannot_be_used_is_named_in_one_line(
     terminal: Terminal, state_dir: Path
 ) -> None:
@@ -193,6 +194,7 @@ def test_a_state_that_cannot_be_used_is_named_in_one_line(
     assert "damaged" in done.err
 
 
+@pytest.mark.hostile("B18")
 def test_a_second_broker_on_a_state_is_refused(terminal: Terminal, state_dir: Path) -> None:
     broker = open_state(state_dir, serving=True)
     done = terminal.run("broker", "serve", "--port", "0")
@@ -202,6 +204,7 @@ def test_a_second_broker_on_a_state_is_refused(terminal: Terminal, state_dir: Pa
 
 
 # --- What serve refuses ---------------------------------------------------------------------------
+@pytest.mark.hostile("B12")
 @pytest.mark.parametrize(
     ("words", "hint"),
     [

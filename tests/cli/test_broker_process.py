@@ -83,6 +83,7 @@ def test_a_signal_stops_it_in_order(tmp_path: Path, number: int) -> None:
     assert "secret" not in str(lines)
 
 
+@pytest.mark.hostile("B12")
 def test_it_says_where_rooms_are_and_warns_of_a_proxy_that_it_does_not_know(
     tmp_path: Path,
 ) -> None:
@@ -103,6 +104,7 @@ def test_after_a_kill_the_state_is_free_and_a_broker_starts_on_it(tmp_path: Path
         assert running.stop() == 0
 
 
+@pytest.mark.hostile("B17")
 def test_nobody_reads_its_log_and_it_serves_and_stops(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     os.close(reader)
@@ -112,6 +114,7 @@ def test_nobody_reads_its_log_and_it_serves_and_stops(tmp_path: Path) -> None:
         assert running.stop() == 0
 
 
+@pytest.mark.hostile("B17")
 def test_a_reader_of_its_log_that_is_stuck_holds_up_nothing(tmp_path: Path) -> None:
     reader, writer = os.pipe()
     with os.fdopen(writer, "wb", buffering=0) as stdout:

@@ -124,6 +124,7 @@ def test_quotes_hide_nothing(monkeypatch: pytest.MonkeyPatch, terminal: Terminal
     assert offered(monkeypatch, terminal, words) == ["rev", "red"]
 
 
+@pytest.mark.hostile("C11")
 @pytest.mark.parametrize("damage", ["no home", "no current room", "a guest", "damaged", "unsafe"])
 def test_a_home_in_any_state_is_no_failure_of_commands_and_flags(
     damage: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, terminal: Terminal
@@ -177,6 +178,7 @@ def test_a_question_without_a_place_is_misuse(
     assert (result.status, result.out) == (2, "")
 
 
+@pytest.mark.hostile("C11")
 def test_a_tab_changes_nothing(monkeypatch: pytest.MonkeyPatch, terminal: Terminal) -> None:
     def state() -> dict[Path, tuple[bytes, int]]:
         found = [path for path in terminal.root.rglob("*") if path.is_file()]

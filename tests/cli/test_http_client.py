@@ -53,6 +53,7 @@ def test_chunks_interim_answers_and_an_end_by_closing_are_read() -> None:
         assert get(server.url).body == b"abc"
 
 
+@pytest.mark.hostile("C03")
 def test_a_redirect_is_an_answer_and_is_not_followed() -> None:
     with stub_server(says("302 Found", b"", "Location: http://evil.example/")) as server:
         assert get(server.url).status == 302
@@ -77,6 +78,7 @@ def test_https_to_something_else_means_that_nothing_was_sent() -> None:
             get(url)
 
 
+@pytest.mark.hostile("C03")
 @pytest.mark.parametrize(
     "data",
     [
@@ -94,6 +96,7 @@ def test_what_is_no_whole_answer_is_none(data: bytes) -> None:
         get(server.url)
 
 
+@pytest.mark.hostile("C03")
 def test_an_answer_without_end_is_cut() -> None:
     def endless(connection: socket.socket, _request: bytes) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -113,6 +116,7 @@ def test_interim_answers_without_end_are_cut() -> None:
         get(server.url)
 
 
+@pytest.mark.hostile("C03")
 def test_a_byte_now_and_then_does_not_extend_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_client, "REQUEST_SECONDS", 0.3)
     over = threading.Event()
@@ -130,6 +134,7 @@ def test_a_byte_now_and_then_does_not_extend_the_deadline(monkeypatch: pytest.Mo
     assert time.monotonic() - started < 2
 
 
+@pytest.mark.hostile("C03")
 def test_a_silent_server_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http_client, "REQUEST_SECONDS", 0.2)
     over = threading.Event()
@@ -192,6 +197,7 @@ def test_a_base_url_is_a_place_and_nothing_else(url: str) -> None:
         BaseUrl(url, insecure=True)
 
 
+@pytest.mark.hostile("C05")
 @pytest.mark.parametrize(
     "url", ["http://192.168.1.5:8787", "http://rooms.example", "http://127.0.0.1.evil.example",
             "http://localhost.evil.example", "http://[fe80::1]:8787", "http://0.0.0.0:8787"]

@@ -33,6 +33,7 @@ def contents(terminal: Terminal) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in found}
 
 
+@pytest.mark.hostile("D05")
 @pytest.mark.parametrize(
     "arguments",
     [

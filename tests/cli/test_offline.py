@@ -81,6 +81,7 @@ def test_a_rule_of_the_room_holds(terminal: Terminal) -> None:
     assert log(terminal) == []
 
 
+@pytest.mark.hostile("S12")
 def test_a_room_that_somebody_holds_is_not_touched(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,6 +193,7 @@ def test_a_room_that_cannot_be_opened_says_why(
         assert result.err.count("\n") == 1
 
 
+@pytest.mark.hostile("F03")
 def test_a_link_in_the_place_of_the_log_is_refused(terminal: Terminal, tmp_path: Path) -> None:
     path = terminal.root / "rooms/demo/messages.jsonl"
     path.unlink()
@@ -202,6 +204,7 @@ def test_a_link_in_the_place_of_the_log_is_refused(terminal: Terminal, tmp_path:
     assert not (tmp_path / "elsewhere").exists()
 
 
+@pytest.mark.hostile("A11")
 def test_a_raw_token_lies_in_its_owners_file_alone(terminal: Terminal) -> None:
     seat = terminal.home.read_current()
     assert seat is not None

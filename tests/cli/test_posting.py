@@ -120,6 +120,7 @@ def test_a_lost_answer_is_asked_for_again_under_the_same_key(terminal: Terminal)
     assert sum(terminal.slept) < 2
 
 
+@pytest.mark.hostile("C04")
 def test_an_outcome_that_stays_unknown_is_69_with_the_key(terminal: Terminal) -> None:
     room(terminal, *[NoAnswer("lost")] * 3)
     result = terminal.run("send", "rev", "hi", "--json")
@@ -172,6 +173,7 @@ def test_a_refusal_is_told_from_try_again_later(
     assert ("try again in 9 s" in result.err) == (exit_status == 75)
 
 
+@pytest.mark.hostile("C08")
 def test_the_servers_words_cannot_act_on_the_terminal(terminal: Terminal) -> None:
     room(terminal, refused(400, "invalid_message", "a\x1b[2Jb\nagentgather: c"))
     result = terminal.run("send", "rev", "hi")

@@ -134,6 +134,7 @@ class Full(io.StringIO):
         raise OSError(28, "No space left on device")
 
 
+@pytest.mark.hostile("C09")
 @pytest.mark.parametrize(("stream", "status"), [(Unplugged(), 141), (Full(), 1)])
 @pytest.mark.parametrize("command", ["read", "watch", "attend"])
 def test_what_was_not_printed_is_not_remembered_as_read(

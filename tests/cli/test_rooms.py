@@ -44,6 +44,7 @@ def test_start_makes_a_room_and_selects_it(terminal: Terminal) -> None:
     assert seat.token not in result.out
 
 
+@pytest.mark.hostile("C07")
 def test_the_token_is_shown_on_demand_alone(terminal: Terminal) -> None:
     document = terminal.run("room", "start", "demo", "--json", "--show-token").documents[0]
     assert document["token"].startswith("agp_")
@@ -71,6 +72,7 @@ def test_times_are_absolute_or_a_duration(terminal: Terminal) -> None:
     assert ends == ["2027-01-15T10:00:00.000Z"] * 3
 
 
+@pytest.mark.hostile("C01")
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -214,6 +216,7 @@ def test_a_damaged_seat_is_said_and_not_forgotten(terminal: Terminal) -> None:
     assert "current-room.json is damaged" in result.err
 
 
+@pytest.mark.hostile("C07")
 def test_the_dashboard_shows_no_token_unless_asked(terminal: Terminal) -> None:
     terminal.seat()
     assert terminal.run("room", "dashboard").out == "http://127.0.0.1:1/\n"
@@ -231,6 +234,7 @@ STATUS = {
 JOINED = ok({"participant": "ada"})
 
 
+@pytest.mark.hostile("C07")
 @pytest.mark.parametrize("how", ["argument", "file", "stdin"])
 def test_join_takes_the_token_three_ways(terminal: Terminal, tmp_path: Path, how: str) -> None:
     (tmp_path / "token").write_text(TOKEN + "\n")

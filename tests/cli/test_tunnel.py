@@ -196,6 +196,7 @@ def test_a_tunnel_that_the_broker_ends_leaves_its_place_to_another_process(
     broker.terminal.close()
 
 
+@pytest.mark.hostile("T04")
 def test_a_broker_that_is_killed_finds_its_host_again_at_the_same_name(
     broker: Broker, host: Terminal
 ) -> None:
@@ -272,6 +273,7 @@ def test_broker_and_name_are_remembered(broker: Broker, host: Terminal) -> None:
     assert route["secret"].startswith("agh_")
 
 
+@pytest.mark.hostile("S23", "K09")
 def test_a_killed_tunnel_leaves_a_file_that_nobody_believes(broker: Broker, host: Terminal) -> None:
     process, public = run_tunnel(host, "--broker", broker.url)
     process.kill()
@@ -287,6 +289,7 @@ def test_a_killed_tunnel_leaves_a_file_that_nobody_believes(broker: Broker, host
     interrupt(process)
 
 
+@pytest.mark.hostile("T02")
 def test_another_tunnel_of_the_same_name_takes_over_and_is_not_fought(
     broker: Broker, host: Terminal, tmp_path: Path
 ) -> None:
@@ -389,6 +392,7 @@ def test_a_broker_that_is_not_there_is_unreachable(host: Terminal, closed_port: 
     assert "nobody listens there" in host.fails(69, "tunnel", "start", "--broker", url)
 
 
+@pytest.mark.hostile("C07")
 def test_no_secret_is_in_any_output(broker: Broker, host: Terminal) -> None:
     process = host.start("room", "serve", "--port", "0", "--tunnel", broker.url)
     assert "public at" in next_line(process)

@@ -79,6 +79,7 @@ def test_it_is_found_through_a_link_to_the_program(
     assert verify(built).status == 0
 
 
+@pytest.mark.hostile("D04")
 def test_a_flipped_bit_is_found(built: Path) -> None:
     file = built / "_internal" / "page" / "a page.html"
     data = bytearray(file.read_bytes())
@@ -87,6 +88,7 @@ def test_a_flipped_bit_is_found(built: Path) -> None:
     fails_with(built, f"changed: {file}")
 
 
+@pytest.mark.hostile("D04")
 def test_a_missing_file_is_found(built: Path) -> None:
     (built / "_internal" / "page" / "a page.html").unlink()
     fails_with(built, f"missing: {built}/_internal/page/a page.html")
@@ -98,17 +100,20 @@ def test_a_folder_in_the_place_of_a_file_is_found(built: Path) -> None:
     fails_with(built, f"missing: {built}/agentgather")
 
 
+@pytest.mark.hostile("D04")
 @pytest.mark.parametrize("name", ["new.so", ".hidden", "_internal/page/x.js", "MANIFEST.sha256~"])
 def test_an_added_file_is_found(name: str, built: Path) -> None:
     (built / name).write_text("")
     fails_with(built, f"additional: {built / name}")
 
 
+@pytest.mark.hostile("D04")
 def test_an_added_link_to_a_folder_is_found_and_not_followed(built: Path) -> None:
     (built / "_internal" / "more").symlink_to("/")
     fails_with(built, f"additional: {built}/_internal/more")
 
 
+@pytest.mark.hostile("D04")
 def test_a_link_that_leads_out_of_the_folder_is_found(built: Path, tmp_path: Path) -> None:
     one = built / "_internal" / "one.so"
     one.rename(tmp_path / "one.so")
@@ -215,6 +220,7 @@ def verify_installed(site: Path) -> tuple[int, list[str]]:
     return done.returncode, [check["detail"] for check in json.loads(done.stdout)["checks"]]
 
 
+@pytest.mark.hostile("D04")
 def test_an_installed_program_is_compared_with_its_record(installed: Path) -> None:
     package = installed / "agentgather"
     status, [detail] = verify_installed(installed)

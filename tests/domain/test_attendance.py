@@ -120,6 +120,7 @@ def test_who_was_seen_before_a_restart_has_the_age_that_its_file_tells() -> None
     assert presence.public(seat, "manual-ok", at(61)).attendance_state == "stale"
 
 
+@pytest.mark.hostile("K05")
 @pytest.mark.parametrize(
     "last_seen", ["", "yesterday", "1970-01-01T00:00:00.000Z", "2999-01-01T00:00:00.000Z"]
 )
@@ -129,6 +130,7 @@ def test_no_time_in_a_file_makes_a_negative_age(last_seen: str) -> None:
     assert presence.age_ms("ada", at(0)) >= 0
 
 
+@pytest.mark.hostile("K05")
 def test_a_wall_clock_that_steps_changes_no_age() -> None:
     seat = Participant(alias="ada")
     presence = Presence(at(0), [seat])
@@ -137,6 +139,7 @@ def test_a_wall_clock_that_steps_changes_no_age() -> None:
         assert presence.age_ms("ada", Moment(1_007, wall_ms)) == 7_000
 
 
+@pytest.mark.hostile("K05")
 def test_a_clock_that_goes_back_makes_no_negative_age() -> None:
     presence = Presence(at(0), [])
     presence.seen("ada", at(10))

@@ -129,6 +129,7 @@ def test_a_removed_seat_ends_it(run: Run) -> None:
     assert '"participant_status":"removed"' in heard.printed[-1]
 
 
+@pytest.mark.hostile("I07")
 @pytest.mark.parametrize(
     "code",
     [
@@ -142,6 +143,7 @@ def test_what_is_over_for_good_ends_it_and_is_printed(run: Run, code: str) -> No
     assert heard.printed[1:] == [refused(code)[0].rstrip("\n")]
 
 
+@pytest.mark.hostile("I07")
 def test_a_curl_that_has_no_answer_is_run_again_in_a_moment(run: Run) -> None:
     failures = [("", status) for status in (6, 7, 28, 35, 52, 56)]
     heard = run([waited(1, "a"), *failures, CLOSED])
@@ -150,6 +152,7 @@ def test_a_curl_that_has_no_answer_is_run_again_in_a_moment(run: Run) -> None:
     assert len(heard.printed) == 2
 
 
+@pytest.mark.hostile("I07")
 def test_half_an_answer_is_none(run: Run) -> None:
     whole = waited(3, "a", "b", "c")
     halves = [(whole[0][:length], 18) for length in (12, 40, -5)]
@@ -158,6 +161,7 @@ def test_half_an_answer_is_none(run: Run) -> None:
     assert heard.printed[0] == whole[0].rstrip("\n")
 
 
+@pytest.mark.hostile("I07")
 def test_a_host_that_is_away_or_busy_is_asked_again_in_a_moment(run: Run) -> None:
     codes = (
         *("host_unavailable", "shutting_down", "overloaded", "route_request_limit", "wait_limit"),

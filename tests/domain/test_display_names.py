@@ -56,6 +56,7 @@ def test_a_name_is_trimmed_and_its_inner_space_collapsed(text: str, name: str) -
     assert parse_display_name(text, own_alias="ada") == name
 
 
+@pytest.mark.hostile("U02")
 @pytest.mark.parametrize(
     "text",
     [
@@ -89,6 +90,7 @@ def test_an_empty_long_or_partly_unseen_name_is_invalid(text: str) -> None:
     assert reason(text) == "invalid_display_name"
 
 
+@pytest.mark.hostile("U03")
 @pytest.mark.parametrize("alias", sorted(RESERVED_ALIASES))
 @pytest.mark.parametrize(
     "spell", [str, str.upper, str.title, " ".join, lambda s: s.replace("e", "е")]
@@ -104,6 +106,7 @@ def test_a_host_may_be_called_by_its_own_alias() -> None:
     assert reason("Host", own_alias="ada") == "reserved_name"
 
 
+@pytest.mark.hostile("U02", "U03")
 @pytest.mark.parametrize("name", LOOK_ALIKES)
 def test_a_name_that_looks_like_another_s_alias_is_taken(name: str) -> None:
     roster = Roster([Participant(alias="operator"), Participant(alias="ada")])
@@ -111,6 +114,7 @@ def test_a_name_that_looks_like_another_s_alias_is_taken(name: str) -> None:
         roster.check_name_free("ada", parse_display_name(name, own_alias="ada"))
 
 
+@pytest.mark.hostile("U02")
 @pytest.mark.parametrize("name", LOOK_ALIKES)
 def test_a_name_that_looks_like_another_s_name_is_taken(name: str) -> None:
     roster = Roster([Participant(alias="rev", display_name="Operator"), Participant(alias="ada")])

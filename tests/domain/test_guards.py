@@ -55,6 +55,7 @@ def test_a_refused_post_changes_nothing() -> None:
     assert guard.snapshot() == before
 
 
+@pytest.mark.hostile("R02")
 def test_agents_alone_go_on_at_one_post_a_minute() -> None:
     guard = full_guard()
     now = NOW
@@ -65,6 +66,7 @@ def test_agents_alone_go_on_at_one_post_a_minute() -> None:
         guard.agent_posted(now)
 
 
+@pytest.mark.hostile("R02", "K05")
 @pytest.mark.parametrize("step_ms", [3_600_000, NOW])
 def test_a_clock_that_is_set_back_does_not_lock_agents_out(step_ms: int) -> None:
     guard = full_guard()

@@ -129,6 +129,7 @@ def test_paging_backward_meets_every_visible_record_once(
     assert backward(log, 2**53 - 1, limit) == model.ids[: model.visible]
 
 
+@pytest.mark.hostile("S04")
 @given(STEPS, st.integers(0, 14), st.integers(1, 5))
 def test_from_any_cursor_every_record_past_it_is_met(
     steps: list[tuple[str, int]], since_id: int, limit: int

@@ -145,6 +145,7 @@ def test_a_name_after_an_at_sign_is_a_mention(text: str, named: tuple[str, ...])
     assert parse_mentions(text, ROSTER) == named
 
 
+@pytest.mark.hostile("U04")
 @pytest.mark.parametrize(
     "text",
     [
@@ -199,6 +200,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.hostile("U04")
 def test_a_text_of_the_greatest_length_is_read_in_linear_time() -> None:
     texts = [(piece * MAX_TEXT_UNITS)[:MAX_TEXT_UNITS] for piece in HOSTILE]
     # Runs of ever other lengths, none of which closes another.

@@ -183,6 +183,7 @@ def test_coming_and_going_concerns_nobody(line: str) -> None:
     assert not any(room.log.concerns(seat.alias, 0) for seat in room.roster)
 
 
+@pytest.mark.hostile("I04")
 def test_a_text_that_equals_a_line_of_the_room_s_is_only_a_message() -> None:
     room = make_room()
     for text in ("room closed", brief_line(9), policy_line("manual-ok"), REARMED, "rev joined"):
@@ -258,6 +259,7 @@ def test_a_refused_post_is_told_when_to_come_back() -> None:
     say(room, REV, now=at(61))
 
 
+@pytest.mark.hostile("R02")
 def test_the_loop_guard_survives_a_restart() -> None:
     room = make_room()
     agents_talk(room)

@@ -39,6 +39,7 @@ def test_an_alias_of_lower_case_letters_digits_and_dashes_is_taken(alias: str) -
     assert invite(roster(), alias).alias == alias
 
 
+@pytest.mark.hostile("U01")
 @pytest.mark.parametrize(
     "alias",
     [
@@ -70,12 +71,14 @@ def test_any_other_alias_is_invalid(alias: str) -> None:
         invite(roster(), alias)
 
 
+@pytest.mark.hostile("U03")
 @pytest.mark.parametrize("alias", sorted(RESERVED_ALIASES))
 def test_an_alias_of_the_room_s_own_is_reserved(alias: str) -> None:
     with pytest.raises(Rejected, match="reserved_name"):
         invite(roster(), alias)
 
 
+@pytest.mark.hostile("A13")
 def test_an_alias_is_never_given_twice_even_after_its_holder_was_removed() -> None:
     seats = roster("ada", "host-2")
     with pytest.raises(Rejected, match="alias_taken"):
@@ -102,6 +105,7 @@ def test_an_invite_lasts_from_a_second_to_a_year(seconds: int) -> None:
     assert invite(roster(), "ada", expires_in_s=MAX_INVITE_SECONDS).invite_expires_at is not None
 
 
+@pytest.mark.hostile("A06")
 def test_an_unused_invite_expires_at_the_very_moment_and_a_used_one_never() -> None:
     seat = invite(roster(), "ada", expires_in_s=10)
     assert not is_expired(seat, Moment(0, NOW.wall_ms + 9_999))

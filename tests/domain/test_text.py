@@ -114,6 +114,7 @@ def test_a_text_with_one_visible_character_is_not_blank(text: str) -> None:
     assert not is_blank(text)
 
 
+@pytest.mark.hostile("U05")
 @pytest.mark.parametrize(
     "hidden",
     [

@@ -34,6 +34,7 @@ def test_an_older_token_is_one_too() -> None:
     assert is_token("tgl_" + "A1_-" * 8)
 
 
+@pytest.mark.hostile("A03")
 @pytest.mark.parametrize(
     "text",
     [
@@ -51,6 +52,7 @@ def test_what_has_another_form_is_no_token(text: str) -> None:
     assert not is_token(text)
 
 
+@pytest.mark.hostile("A03")
 @pytest.mark.parametrize(
     "value",
     [

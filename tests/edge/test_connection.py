@@ -81,6 +81,7 @@ async def test_the_application_sees_an_ordinary_scope() -> None:
 # --- Deadlines of a request ---------------------------------------------------------
 
 
+@pytest.mark.hostile("H21")
 async def test_a_head_has_ten_seconds_and_its_bytes_do_not_extend_them(
     autojump_clock: MockClock,
 ) -> None:
@@ -109,6 +110,7 @@ async def test_the_ten_seconds_begin_with_the_first_byte(autojump_clock: MockClo
             assert (await peer.ask(GET[5:])).status == 200
 
 
+@pytest.mark.hostile("H24")
 async def test_an_idle_connection_ends_after_its_time(autojump_clock: MockClock) -> None:
     async with one_connection(hello) as peer:
         await peer.ask(GET)
@@ -119,6 +121,7 @@ async def test_an_idle_connection_ends_after_its_time(autojump_clock: MockClock)
         assert trio.current_time() - idle_since == KEEP_ALIVE_SECONDS
 
 
+@pytest.mark.hostile("H24")
 async def test_a_connection_that_never_speaks_ends_too(autojump_clock: MockClock) -> None:
     async with one_connection(hello) as peer:
         assert await peer.rest() == b""
@@ -160,6 +163,7 @@ def _nothing_held() -> None:
     held.clear()
 
 
+@pytest.mark.hostile("H29")
 async def test_a_held_wait_hears_at_once_that_its_client_left(autojump_clock: MockClock) -> None:
     async with one_connection(hold) as peer:
         await peer.send(GET)
@@ -179,6 +183,7 @@ async def test_a_held_wait_is_answered_and_the_connection_goes_on(
     assert [how for how, _ in held] == ["held", "held"]
 
 
+@pytest.mark.hostile("H29", "H30")
 async def test_a_pipelined_request_does_not_hide_that_the_client_left(
     autojump_clock: MockClock,
 ) -> None:
@@ -193,6 +198,7 @@ async def test_a_pipelined_request_does_not_hide_that_the_client_left(
         assert held == [("left", left_at)]
 
 
+@pytest.mark.hostile("H30")
 async def test_pipelined_requests_are_answered_in_their_order(autojump_clock: MockClock) -> None:
     async with one_connection(echo) as peer:
         await peer.send(b"".join(post(b"%d" % number) for number in range(5)))
@@ -204,6 +210,7 @@ async def test_pipelined_requests_are_answered_in_their_order(autojump_clock: Mo
         assert [(await peer.answer()).body for _ in range(2)] == [b"heartbeat"] * 2
 
 
+@pytest.mark.hostile("H30")
 async def test_what_comes_behind_a_request_is_bounded(autojump_clock: MockClock) -> None:
     async with one_connection(hold) as peer:
         await peer.send(GET)
@@ -283,6 +290,7 @@ async def test_a_chunked_body_arrives_whole_and_is_the_last() -> None:
         assert await peer.rest() == b""
 
 
+@pytest.mark.hostile("H09")
 async def test_a_body_of_chunks_of_one_byte_lets_others_run() -> None:
     turns = 0
 
@@ -313,6 +321,7 @@ BAD_CHUNKS = {
 }
 
 
+@pytest.mark.hostile("H09")
 @pytest.mark.parametrize("body", BAD_CHUNKS.values(), ids=BAD_CHUNKS.keys())
 async def test_malformed_chunks_are_refused(body: bytes) -> None:
     async with one_connection(echo) as peer:
@@ -322,6 +331,7 @@ async def test_malformed_chunks_are_refused(body: bytes) -> None:
         assert await peer.rest() == b""
 
 
+@pytest.mark.hostile("H29")
 async def test_a_client_that_leaves_within_its_body_is_heard_of() -> None:
     async with one_connection(echo) as peer:
         await peer.send(post(b"abc", length=10))
@@ -339,6 +349,7 @@ async def test_a_body_is_asked_for_only_when_the_application_wants_it() -> None:
         assert (await peer.ask(b"abc")).body == b"abc"
 
 
+@pytest.mark.hostile("H16")
 async def test_a_body_that_is_refused_by_its_length_is_not_asked_for(
     autojump_clock: MockClock,
 ) -> None:
@@ -371,6 +382,7 @@ async def test_a_body_that_nobody_asked_for_but_that_is_here_ends_nothing() -> N
             assert (found.status, "connection" in found.headers) == (401, False)
 
 
+@pytest.mark.hostile("H23")
 async def test_a_refused_client_may_finish_and_read_its_answer(autojump_clock: MockClock) -> None:
     async with one_connection(refuse) as peer:
         await peer.send(post(b"x" * 1000, length=60_000))
@@ -383,6 +395,7 @@ async def test_a_refused_client_may_finish_and_read_its_answer(autojump_clock: M
         assert await peer.rest() == b""
 
 
+@pytest.mark.hostile("H23")
 async def test_a_refused_client_that_sends_nothing_is_gone_after_a_while(
     autojump_clock: MockClock,
 ) -> None:
@@ -394,6 +407,7 @@ async def test_a_refused_client_that_sends_nothing_is_gone_after_a_while(
         assert (await peer.answer()).status == 401
 
 
+@pytest.mark.hostile("H23")
 async def test_a_refused_client_that_sends_on_and_on_is_cut() -> None:
     async with one_connection(refuse) as peer, trio.open_nursery() as nursery:
 
@@ -408,6 +422,7 @@ async def test_a_refused_client_that_sends_on_and_on_is_cut() -> None:
 # --- Answers --------------------------------------------------------------------------
 
 
+@pytest.mark.hostile("H17")
 async def test_head_gets_the_headers_alone() -> None:
     async with one_connection(hello) as peer:
         await peer.send(get(method="HEAD") + GET)
@@ -451,6 +466,7 @@ def big(size: int) -> Any:
     return app
 
 
+@pytest.mark.hostile("H26")
 async def test_a_client_that_takes_nothing_is_cut(autojump_clock: MockClock) -> None:
     async with one_connection(big(8 * MIB)) as peer:
         await peer.send(GET)
@@ -459,6 +475,7 @@ async def test_a_client_that_takes_nothing_is_cut(autojump_clock: MockClock) -> 
         assert trio.current_time() - started == UNREAD_ANSWER_SECONDS
 
 
+@pytest.mark.hostile("H26")
 async def test_a_client_that_takes_a_little_now_and_then_is_cut_too(
     autojump_clock: MockClock,
 ) -> None:
@@ -512,6 +529,7 @@ async def test_a_stream_to_a_client_that_left_is_cancelled() -> None:
         await peer.ended.wait()
 
 
+@pytest.mark.hostile("H29")
 async def test_an_answer_to_a_client_that_left_is_no_error(caplog: Any) -> None:
     after = trio.Event()
 
@@ -579,6 +597,7 @@ async def sends_a_body_alone(scope: Any, receive: Any, send: Any) -> None:
 BUGS = [raises, raises_late, raises_group, gives_nothing, adds_a_line, sends_a_body_alone]
 
 
+@pytest.mark.hostile("K11")
 @pytest.mark.parametrize("app", BUGS)
 async def test_a_bug_is_answered_with_constant_text_and_logged(app: Any, caplog: Any) -> None:
     async with one_connection(app) as peer:
@@ -607,6 +626,7 @@ async def gives_too_much(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b"more"})
 
 
+@pytest.mark.hostile("K11")
 @pytest.mark.parametrize("app", [breaks_off, breaks_off_loudly, gives_too_much])
 async def test_half_an_answer_does_not_look_whole(app: Any, caplog: Any) -> None:
     async with one_connection(app) as peer:

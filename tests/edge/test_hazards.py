@@ -79,6 +79,7 @@ async def test_one_packet_ends_the_bare_server(data: bytes) -> None:
         assert server.error is not None
 
 
+@pytest.mark.hostile("W08", "K11")
 @pytest.mark.parametrize("data", KILLERS.values(), ids=KILLERS.keys())
 async def test_one_packet_ends_one_connection(data: bytes) -> None:
     async with serving(accepting, bounds=QUICK) as server:
@@ -88,6 +89,7 @@ async def test_one_packet_ends_one_connection(data: bytes) -> None:
         assert not server.ended.is_set()
 
 
+@pytest.mark.hostile("K11")
 async def test_what_nobody_thought_of_ends_one_connection(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -116,6 +118,7 @@ async def test_the_bare_server_keeps_idle_connections() -> None:
         assert patience.cancelled_caught
 
 
+@pytest.mark.hostile("H24")
 @pytest.mark.parametrize("app", [quart_app(), hello], ids=["quart", "plain"])
 async def test_idle_connections_end(app: App) -> None:
     async with serving(app, bounds=QUICK) as server:
@@ -134,6 +137,7 @@ async def test_the_bare_server_keeps_connections_whose_body_never_comes() -> Non
         assert patience.cancelled_caught
 
 
+@pytest.mark.hostile("H23")
 async def test_connections_whose_body_never_comes_end() -> None:
     async with serving(quart_app(), bounds=QUICK) as server:
         peer = await server.connect()
@@ -164,6 +168,7 @@ async def test_the_bare_server_does_not_stop_while_a_client_does_not_read() -> N
             await server.ended.wait()
 
 
+@pytest.mark.hostile("H26", "K02")
 async def test_a_server_stops_whoever_does_not_read() -> None:
     async with serving(big, drain_seconds=0.1) as server:
         peer = await server.connect()
@@ -201,6 +206,7 @@ async def test_the_bare_server_takes_on_after_it_has_closed_a_websocket() -> Non
         assert await close_then_flood(server) == 32 * MIB
 
 
+@pytest.mark.hostile("W04")
 async def test_a_websocket_past_its_bound_is_cut() -> None:
     async with serving(accepting, bounds=Bounds(websocket_message_bytes=1000)) as server:
         assert await close_then_flood(server) < 16 * MIB
@@ -228,6 +234,7 @@ async def test_the_bare_server_inflates_what_it_is_sent() -> None:
             await taken.wait()
 
 
+@pytest.mark.hostile("W03")
 async def test_nothing_is_inflated() -> None:
     async with serving(accepting, bounds=QUICK) as server:
         peer = await server.connect()
@@ -261,6 +268,7 @@ async def test_the_bare_server_reads_one_of_two(data: bytes, status: int) -> Non
             assert (await server.ask(data)).status == 200
 
 
+@pytest.mark.hostile("H04", "H06", "H08", "H10", "H11", "H12", "H13")
 @pytest.mark.parametrize(("data", "status"), TWO_READINGS.values(), ids=TWO_READINGS.keys())
 async def test_what_has_two_readings_is_read_by_nobody(data: bytes, status: int) -> None:
     async with serving(echo, bounds=QUICK) as server:
@@ -286,6 +294,7 @@ async def test_the_bare_server_speaks_http_2() -> None:
         assert (await peer.stream.receive_some(9))[3] == 4  # SETTINGS
 
 
+@pytest.mark.hostile("H14")
 @pytest.mark.parametrize(("data", "status"), [(H2C, 400), (PREFACE, 505)])
 async def test_http_2_is_not_spoken(data: bytes, status: int) -> None:
     async with serving(hello) as server:
@@ -297,6 +306,7 @@ async def test_the_bare_server_changes_a_method() -> None:
         assert (await server.ask(get(method="post"))).body == b"POST"
 
 
+@pytest.mark.hostile("H05")
 async def test_a_method_stays_as_it_was_sent() -> None:
     async with serving(method) as server:
         assert (await server.ask(get(method="post"))).body == b"post"
@@ -342,6 +352,7 @@ async def test_a_pipelined_request_hides_the_disconnect_from_the_bare_server() -
     assert not await left_within(serving_bare, 0.5)
 
 
+@pytest.mark.hostile("H30")
 async def test_a_pipelined_request_hides_no_disconnect() -> None:
     assert await left_within(serving, 0.5)
 
@@ -408,6 +419,7 @@ async def test_quart_reads_a_body_that_nobody_asked_for() -> None:
     assert await taken_unasked(app, serving_bare, seconds=60) == 48 * MIB
 
 
+@pytest.mark.hostile("H26")
 async def test_a_body_waits_until_it_is_asked_for() -> None:
     assert await taken_unasked(hold_for_ever, serving, seconds=0.5) < 16 * MIB
 
@@ -422,6 +434,7 @@ async def test_the_bare_stack_answers_a_target_without_a_path_with_nothing() -> 
         assert found.headers["server"].startswith("hypercorn")
 
 
+@pytest.mark.hostile("H03")
 @pytest.mark.parametrize("app", [quart_app(), hello], ids=["quart", "plain"])
 async def test_a_target_without_a_path_is_refused_in_json(app: App) -> None:
     async with serving(app) as server:
@@ -483,6 +496,7 @@ async def test_quart_makes_nothing_of_an_empty_frame() -> None:
     assert await first_message(app, got, serving_bare) is None
 
 
+@pytest.mark.hostile("W05")
 async def test_an_empty_frame_is_an_empty_message() -> None:
     got: list[Any] = []
 

@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from copy import deepcopy
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,6 +26,7 @@ def test_the_limit_passes_and_one_more_does_not() -> None:
     assert take(window, "b", 0.5)
 
 
+@pytest.mark.hostile("R01")
 def test_there_is_no_burst_of_twice_the_limit_at_a_window_s_edge() -> None:
     window = CoarseWindow(LIMIT)
     assert all(take(window, "a", 59.9) for _ in range(LIMIT))
@@ -57,6 +59,7 @@ def test_an_event_that_was_not_allowed_counts_too() -> None:
     assert window.wait_seconds("a", 62) == 29
 
 
+@pytest.mark.hostile("K05")
 def test_a_clock_that_stands_still_or_goes_back_is_no_error() -> None:
     window = CoarseWindow(LIMIT)
     assert take(window, "a", 100)

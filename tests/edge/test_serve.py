@@ -172,6 +172,7 @@ async def refusal(peer: RawPeer) -> tuple[int, str | None]:
         return found.status, found.headers.get("retry-after")
 
 
+@pytest.mark.hostile("H27")
 @pytest.mark.parametrize("cap", ["connections", "connections_per_client"])
 async def test_one_connection_too_many_is_told_to_come_back(cap: str) -> None:
     async with serving(hello, bounds=Bounds(**{cap: 3})) as server:
@@ -190,6 +191,7 @@ async def test_one_connection_too_many_is_told_to_come_back(cap: str) -> None:
                         break
 
 
+@pytest.mark.hostile("H27")
 def test_each_address_has_its_own_count() -> None:
     traffic = Traffic(Bounds(connections=3, connections_per_client=2), 10_000)
     assert [traffic.enter("a"), traffic.enter("a"), traffic.enter("a")] == [True, True, False]
@@ -213,6 +215,7 @@ def _few_descriptors() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
+@pytest.mark.hostile("S08")
 @pytest.mark.usefixtures("_few_descriptors")
 async def test_without_descriptors_it_waits_and_says_so_once(
     caplog: pytest.LogCaptureFixture,
@@ -240,6 +243,7 @@ async def test_without_descriptors_it_waits_and_says_so_once(
                 assert (await waiting.answer()).status == 200
 
 
+@pytest.mark.hostile("H24")
 async def test_idle_connections_leave_no_descriptors_behind() -> None:
     async with serving(hello, bounds=QUICK) as server:
         before = _descriptors()
@@ -260,6 +264,7 @@ def _descriptors() -> int:
 # --- What peers do over TCP -----------------------------------------------------------
 
 
+@pytest.mark.hostile("H26")
 async def test_a_peer_that_takes_nothing_is_reset() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
@@ -275,6 +280,7 @@ async def test_a_peer_that_takes_nothing_is_reset() -> None:
                 assert await peer.is_reset()
 
 
+@pytest.mark.hostile("H29")
 async def test_a_peer_that_resets_does_no_harm(caplog: pytest.LogCaptureFixture) -> None:
     async with serving(echo) as server:
         for data in (b"", GET[:10], post(b"", length=10), GET):
@@ -296,6 +302,7 @@ NOISE = {
 }
 
 
+@pytest.mark.hostile("H11", "H13", "H28")
 @pytest.mark.parametrize("data", NOISE.values(), ids=NOISE.keys())
 async def test_noise_is_refused_and_the_refusal_can_be_read(
     data: bytes, caplog: pytest.LogCaptureFixture
@@ -311,6 +318,7 @@ async def test_noise_is_refused_and_the_refusal_can_be_read(
     assert not caplog.records
 
 
+@pytest.mark.hostile("K11")
 async def test_a_bug_in_one_request_ends_no_other() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http" and scope["path"] == "/bug":
@@ -366,6 +374,7 @@ async def test_stopping_answers_what_is_held_and_closes_what_is_idle() -> None:
             await server.connect()
 
 
+@pytest.mark.hostile("K02")
 async def test_stopping_waits_for_nobody_longer_than_it_says() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":

@@ -107,6 +107,7 @@ BAD_HEADS = {
 }
 
 
+@pytest.mark.hostile("H06", "H08", "H10", "H14", "H15")
 @pytest.mark.parametrize("data", BAD_HEADS.values(), ids=BAD_HEADS.keys())
 def test_what_has_two_readings_is_refused(data: bytes) -> None:
     assert refused(data) == "bad_request"
@@ -115,32 +116,38 @@ def test_what_has_two_readings_is_refused(data: bytes) -> None:
 CODINGS = [b"gzip, chunked", b"chunked, identity", b"xchunked", b"identity", b"chunked;q=1", b""]
 
 
+@pytest.mark.hostile("H07")
 @pytest.mark.parametrize("coding", CODINGS)
 def test_no_transfer_coding_but_chunked_is_read(coding: bytes) -> None:
     fields = b"Transfer-Encoding: " + coding + b"\r\n"
     assert refused(head(fields, b"POST / HTTP/1.1")) == "not_implemented"
 
 
+@pytest.mark.hostile("H07")
 def test_two_codings_are_not_one() -> None:
     fields = b"Transfer-Encoding: chunked\r\n" * 2
     assert refused(head(fields, b"POST / HTTP/1.1")) in ("not_implemented", "bad_request")
 
 
+@pytest.mark.hostile("H13")
 @pytest.mark.parametrize("version", [b"3.0", b"2.0", b"1.2", b"0.9", b"2", b"9.9"])
 def test_a_version_that_is_not_spoken_is_named(version: bytes) -> None:
     assert refused(head(line=b"GET / HTTP/" + version)) == "http_version_not_supported"
 
 
+@pytest.mark.hostile("H14")
 def test_the_preface_of_http_2_is_refused() -> None:
     assert refused(b"PRI * HTTP/2.0\r\n\r\n") == "http_version_not_supported"
 
 
+@pytest.mark.hostile("H03", "H04")
 @pytest.mark.parametrize("target", [b"?x", b"http://evil.example/messages", b"*", b"x:1", b"x"])
 @pytest.mark.parametrize("method", [b"GET", b"HEAD", b"POST"])
 def test_a_target_begins_with_a_slash(method: bytes, target: bytes) -> None:
     assert refused(head(line=method + b" " + target + b" HTTP/1.1")) == "bad_request_target"
 
 
+@pytest.mark.hostile("H05")
 @pytest.mark.parametrize("line", ["OPTIONS *", "CONNECT x:1", "TRACE /", "FOO ?", "post /x"])
 def test_a_method_that_nothing_has_goes_on_as_it_was_sent(line: str) -> None:
     read = parse(head(line=f"{line} HTTP/1.1".encode()))
@@ -170,6 +177,7 @@ def test_nothing_is_read_behind_a_chunked_body() -> None:
     assert (read.has_body, read.keeps_alive) == (True, False)
 
 
+@pytest.mark.hostile("H19")
 @pytest.mark.parametrize("method", [b"GET", b"HEAD"])
 @pytest.mark.parametrize("field", [b"Content-Length: 10", b"Transfer-Encoding: chunked"])
 def test_reading_takes_no_body(method: bytes, field: bytes) -> None:
@@ -191,6 +199,7 @@ def line_of(target_bytes: int) -> bytes:
     return b"GET /" + b"a" * (target_bytes - 1) + b" HTTP/1.1"
 
 
+@pytest.mark.hostile("H12")
 def test_a_target_is_at_most_so_long() -> None:
     assert len(parse(head(line=line_of(MAX_TARGET_BYTES))).target) == MAX_TARGET_BYTES
     assert refused(head(line=line_of(MAX_TARGET_BYTES + 1))) == "target_too_long"
@@ -205,6 +214,7 @@ def field_of(size: int) -> bytes:
     return b"X: " + b"a" * (size - 3) + b"\r\n"
 
 
+@pytest.mark.hostile("H11")
 def test_a_header_line_is_at_most_so_long() -> None:
     parse(head(field_of(MAX_REQUEST_LINE_BYTES)))
     assert refused(head(field_of(MAX_REQUEST_LINE_BYTES + 1))) == "headers_too_large"
@@ -216,6 +226,7 @@ def test_a_request_line_with_a_short_target_is_at_most_so_long() -> None:
     assert refused(head(line=method + b"A / HTTP/1.1")) == "headers_too_large"
 
 
+@pytest.mark.hostile("H11")
 def test_all_headers_together_are_at_most_so_long() -> None:
     left = MAX_HEADERS_BYTES - len(HOST)
     two = field_of(7998) * 2
@@ -225,6 +236,7 @@ def test_all_headers_together_are_at_most_so_long() -> None:
     assert refused(head(field_of(1000) * 60)) == "headers_too_large"
 
 
+@pytest.mark.hostile("H11")
 def test_there_are_at_most_so_many_headers() -> None:
     parse(head(b"A: b\r\n" * (MAX_HEADERS - 1)))
     assert refused(head(b"A: b\r\n" * MAX_HEADERS)) == "headers_too_large"
@@ -254,11 +266,13 @@ BANNERS = {
 }
 
 
+@pytest.mark.hostile("H28")
 @pytest.mark.parametrize("data", BANNERS.values(), ids=BANNERS.keys())
 def test_what_can_become_no_request_is_refused_before_it_ends(data: bytes) -> None:
     assert refused_early(data) == "bad_request"
 
 
+@pytest.mark.hostile("H11", "H12")
 def test_a_flood_is_refused_before_it_ends() -> None:
     assert refused_early(b"GET /" + b"a" * 9000) == "target_too_long"
     assert refused_early(line_of(5000) + b"\r\nHo") == "target_too_long"
@@ -342,6 +356,7 @@ BAD_HANDSHAKES = {
 }
 
 
+@pytest.mark.hostile("W08")
 @pytest.mark.parametrize("data", BAD_HANDSHAKES.values(), ids=BAD_HANDSHAKES.keys())
 def test_a_bad_handshake_is_refused(data: bytes) -> None:
     assert refused(data) == "bad_request"

@@ -91,6 +91,7 @@ async def test_a_subprotocol_is_chosen_by_the_application() -> None:
         assert headers["sec-websocket-protocol"] == "agentgather-link.1"
 
 
+@pytest.mark.hostile("W05")
 async def test_an_empty_message_is_empty_and_not_missing(autojump_clock: MockClock) -> None:
     events = []
 
@@ -134,12 +135,14 @@ async def test_a_handshake_may_be_answered_like_any_request() -> None:
         assert (found.status, found.body) == (401, b"no")
 
 
+@pytest.mark.hostile("W08")
 async def test_bytes_behind_a_handshake_are_refused() -> None:
     async with one_connection(repeat) as peer:
         found = await peer.ask(handshake() + frame(TEXT, b"early"))
         assert found.status == 400
 
 
+@pytest.mark.hostile("W08")
 async def test_bytes_before_the_acceptance_are_refused(autojump_clock: MockClock) -> None:
     events = []
 
@@ -171,6 +174,7 @@ async def test_a_client_that_leaves_before_the_acceptance_is_heard_of() -> None:
     assert events[1]["type"] == "websocket.disconnect"
 
 
+@pytest.mark.hostile("K11")
 async def test_a_bug_before_the_acceptance_is_answered(caplog: Any) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         raise RuntimeError
@@ -203,6 +207,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.hostile("W04")
 @pytest.mark.parametrize(("data", "code"), BROKEN.values(), ids=BROKEN.keys())
 async def test_a_broken_frame_ends_the_connection_with_its_code(
     data: bytes, code: int, caplog: Any, autojump_clock: MockClock
@@ -216,6 +221,7 @@ async def test_a_broken_frame_ends_the_connection_with_its_code(
     assert not caplog.records
 
 
+@pytest.mark.hostile("W03")
 async def test_a_deflated_bomb_is_a_broken_frame() -> None:
     bomb = zlib.compressobj(wbits=-15)
     data = bomb.compress(bytes(32 * MIB)) + bomb.flush(zlib.Z_SYNC_FLUSH)
@@ -234,6 +240,7 @@ ODD_OFFERS = [
 ]
 
 
+@pytest.mark.hostile("W08")
 @pytest.mark.parametrize("offer", ODD_OFFERS, ids=["no number", "99 bits", "three hundred"])
 async def test_odd_offers_are_not_even_read(offer: str) -> None:
     async with one_connection(repeat) as peer:
@@ -246,6 +253,7 @@ async def test_odd_offers_are_not_even_read(offer: str) -> None:
 SMALL = Bounds(websocket_message_bytes=1000)
 
 
+@pytest.mark.hostile("W04")
 async def test_a_message_has_a_bound() -> None:
     async with one_connection(repeat, SMALL) as peer:
         await upgrade(peer)
@@ -259,6 +267,7 @@ async def test_a_message_has_a_bound() -> None:
         assert closing.code == 1009
 
 
+@pytest.mark.hostile("W04")
 async def test_a_peer_that_goes_on_past_the_bound_is_cut() -> None:
     async with one_connection(repeat, SMALL) as peer, trio.open_nursery() as nursery:
         await upgrade(peer)
@@ -302,8 +311,9 @@ FLOODS = {
 }
 
 
+@pytest.mark.hostile("W06")
 @pytest.mark.parametrize("kind", FLOODS)
-async def test_frames_without_a_message_may_not_come_without_end(kind: str) -> None:  # W06
+async def test_frames_without_a_message_may_not_come_without_end(kind: str) -> None:
     async with serving(repeat) as server:
         flooder = await server.connect()
         await upgrade(flooder)
@@ -340,8 +350,9 @@ async def test_pings_now_and_then_and_fragments_of_a_message_are_no_flood(
         assert await read_frame(peer) == (BINARY, b"x")
 
 
+@pytest.mark.hostile("W06")
 @pytest.mark.parametrize(("over", "is_flood"), [(0, False), (1, True)])
-async def test_so_many_small_fragments_may_come_at_once(  # W06
+async def test_so_many_small_fragments_may_come_at_once(
     over: int, is_flood: bool, autojump_clock: MockClock
 ) -> None:
     async with one_connection(repeat) as peer:
@@ -380,8 +391,9 @@ CUT_FOR = {
 }
 
 
+@pytest.mark.hostile("W06")
 @pytest.mark.parametrize("what", CUT_FOR)
-async def test_the_application_is_told_what_its_peer_was_cut_for(  # W06
+async def test_the_application_is_told_what_its_peer_was_cut_for(
     what: str, autojump_clock: MockClock
 ) -> None:
     told = []
@@ -401,6 +413,7 @@ async def test_the_application_is_told_what_its_peer_was_cut_for(  # W06
     assert told == [{"type": "websocket.disconnect", "code": code}]
 
 
+@pytest.mark.hostile("W06")
 async def test_a_flood_of_pings_lets_others_run() -> None:
     async with serving(repeat) as server:
         flooder = await server.connect()
@@ -540,6 +553,7 @@ async def test_a_writer_to_a_client_that_left_is_cancelled() -> None:
             await peer.ended.wait()
 
 
+@pytest.mark.hostile("T20")
 async def test_a_writer_to_a_client_that_takes_nothing_is_cancelled(
     autojump_clock: MockClock,
 ) -> None:
@@ -556,6 +570,7 @@ async def test_a_writer_to_a_client_that_takes_nothing_is_cancelled(
         assert trio.current_time() - started == Bounds().unread_answer_seconds
 
 
+@pytest.mark.hostile("K02")
 async def test_a_silent_websocket_is_cut_when_the_server_stops() -> None:
     async with serving(repeat, drain_seconds=0.1) as server:
         peer = await server.connect()
@@ -567,6 +582,7 @@ async def test_a_silent_websocket_is_cut_when_the_server_stops() -> None:
         assert await peer.rest() == b""
 
 
+@pytest.mark.hostile("W08")
 async def test_what_is_no_handshake_is_refused_before_the_application() -> None:
     async with one_connection(repeat) as peer:
         fields = ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 8")

@@ -18,6 +18,7 @@ READS = ["/messages", "/wait", "/events", "/status", "/brief", "/profile", "/car
 
 
 # --- Tokens -----------------------------------------------------------------------------
+@pytest.mark.hostile("A01")
 @pytest.mark.parametrize("target", READS)
 async def test_without_a_good_token_nothing_is_told(server: RawServer, target: str) -> None:
     assert (await server.ask(request("GET", target))).outcome == (401, "unauthorized")
@@ -30,6 +31,7 @@ async def test_without_a_good_token_nothing_is_told(server: RawServer, target: s
     assert len(bodies) == 1
 
 
+@pytest.mark.hostile("A03")
 @pytest.mark.parametrize(
     ("field", "status"),
     [
@@ -52,6 +54,7 @@ async def test_a_token_comes_in_one_header_of_one_form(
     assert reply.outcome[0] == status
 
 
+@pytest.mark.hostile("A04", "A05", "A06")
 async def test_a_token_in_a_url_opens_a_card_and_nothing_else(server: RawServer) -> None:
     for target in READS:
         reply = await server.ask(request("GET", f"{target}?token={ADA}"))
@@ -64,6 +67,7 @@ async def test_a_token_in_a_url_opens_a_card_and_nothing_else(server: RawServer)
     assert other.outcome == (403, "participant_mismatch")
 
 
+@pytest.mark.hostile("A09")
 async def test_31_guesses_in_a_minute_are_slowed_down_and_a_good_token_is_not(
     server: RawServer,
 ) -> None:
@@ -80,6 +84,7 @@ async def test_31_guesses_in_a_minute_are_slowed_down_and_a_good_token_is_not(
         assert (await connection.reply()).status == 200
 
 
+@pytest.mark.hostile("A10")
 async def test_a_token_is_looked_up_in_memory_in_a_room_of_thousands(home: Home) -> None:
     seats = home.read_room("demo").participants
     seats += [
@@ -105,6 +110,7 @@ async def test_a_token_is_looked_up_in_memory_in_a_room_of_thousands(home: Home)
         roster.with_suffix(".away").rename(roster)
 
 
+@pytest.mark.hostile("A14")
 async def test_another_user_of_the_machine_gets_the_page_and_nothing_else(
     server: RawServer,
 ) -> None:
@@ -123,6 +129,7 @@ async def test_another_user_of_the_machine_gets_the_page_and_nothing_else(
         assert reply.field("set-cookie") is None
 
 
+@pytest.mark.hostile("A12")
 async def test_who_is_no_host_cannot_do_what_a_host_does(
     server: RawServer, real_table: Table
 ) -> None:
@@ -138,6 +145,7 @@ async def test_who_is_no_host_cannot_do_what_a_host_does(
 
 
 # --- Other pages ----------------------------------------------------------------------------
+@pytest.mark.hostile("O02")
 @pytest.mark.parametrize("origin", ["https://evil", "null", "http://localhost:9999"])
 @pytest.mark.parametrize("target", ["/wait", "/card", "/messages", "/events", "/", "/status"])
 async def test_a_page_of_another_origin_reads_nothing(
@@ -148,6 +156,7 @@ async def test_a_page_of_another_origin_reads_nothing(
     assert not any(name.startswith("access-control") for name, _ in reply.fields)
 
 
+@pytest.mark.hostile("O03")
 @pytest.mark.parametrize(
     "fields",
     [
@@ -168,6 +177,7 @@ async def test_a_form_or_a_script_of_another_page_stores_nothing(
     assert real_table.texts() == []
 
 
+@pytest.mark.hostile("O04")
 @pytest.mark.parametrize("target", ["/messages", "/wait?hold=0", "/status"])
 async def test_the_browser_s_word_that_a_request_is_foreign_counts(
     server: RawServer, target: str
@@ -176,6 +186,7 @@ async def test_the_browser_s_word_that_a_request_is_foreign_counts(
     assert reply.outcome == (403, "bad_origin")
 
 
+@pytest.mark.hostile("O07")
 async def test_a_preflight_of_another_page_gets_no_permission(server: RawServer) -> None:
     fields = ("Origin: https://evil", "Access-Control-Request-Method: POST",
               "Access-Control-Request-Headers: authorization")  # fmt: skip
@@ -185,6 +196,7 @@ async def test_a_preflight_of_another_page_gets_no_permission(server: RawServer)
 
 
 # --- Floods -----------------------------------------------------------------------------
+@pytest.mark.hostile("R01")
 async def test_the_121st_post_of_a_minute_is_refused_and_not_stored(
     server: RawServer, real_table: Table
 ) -> None:
@@ -199,6 +211,7 @@ async def test_the_121st_post_of_a_minute_is_refused_and_not_stored(
     assert len(real_table.texts()) == 120
 
 
+@pytest.mark.hostile("R02")
 async def test_the_31st_post_by_agents_alone_is_refused_until_the_host_says_otherwise(
     server: RawServer,
 ) -> None:
@@ -210,6 +223,7 @@ async def test_the_31st_post_by_agents_alone_is_refused_until_the_host_says_othe
     assert (await server.ask(post("on", REV))).status == 201
 
 
+@pytest.mark.hostile("R07")
 async def test_200_waits_of_one_participant_are_4_and_harm_no_other(
     server: RawServer, real_table: Table
 ) -> None:
@@ -236,6 +250,7 @@ async def test_200_waits_of_one_participant_are_4_and_harm_no_other(
 
 
 # --- Names ------------------------------------------------------------------------------
+@pytest.mark.hostile("U01")
 @pytest.mark.parametrize(
     "alias",
     [
@@ -252,6 +267,7 @@ async def test_an_alias_that_deceives_makes_no_seat(
     assert {seat.alias for seat in real_table.live.room.roster} == set(TOKENS)
 
 
+@pytest.mark.hostile("U02", "U03")
 @pytest.mark.parametrize(
     "name", ["bо", "b\u200bo", "\u202eob", "bo\u0301", "ｂｏ", "BO", "b o", "𝐛𝐨", "system", "Host"]
 )
@@ -265,6 +281,7 @@ async def test_a_display_name_that_deceives_is_refused(server: RawServer, name: 
     )
 
 
+@pytest.mark.hostile("U04")
 async def test_a_mention_wakes_only_whom_it_names_exactly(
     server: RawServer, real_table: Table
 ) -> None:
@@ -280,6 +297,7 @@ async def test_a_mention_wakes_only_whom_it_names_exactly(
         assert (await connection.reply()).json()["mentioned"] is True
 
 
+@pytest.mark.hostile("U05")
 @pytest.mark.parametrize(
     "hidden", ["\u202e", "\u2066", "\U000e0041\U000e0042", "\ufe01", "\u200b" * 50, "\U000e0101"]
 )

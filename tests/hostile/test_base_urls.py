@@ -5,6 +5,7 @@ import pytest
 from agentgather.edge.origins import normalise_base_url
 
 
+@pytest.mark.hostile("U06")
 @pytest.mark.parametrize(
     "url",
     [

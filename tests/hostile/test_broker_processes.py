@@ -60,7 +60,7 @@ async def open_host(url: str, serve: Serve, slug: str = "demo") -> AsyncIterator
         nursery.cancel_scope.cancel()
 
 
-# --- B01 ------------------------------------------------------------------------------------
+# --- Nothing outward ------------------------------------------------------------------------
 OUTWARD = (
     "http://127.0.0.1:{port}/",
     "http://169.254.169.254/latest/meta-data/",
@@ -71,7 +71,8 @@ OUTWARD = (
 )
 
 
-async def test_a_broker_connects_to_nobody(tmp_path: Path) -> None:  # B01
+@pytest.mark.hostile("B01")
+async def test_a_broker_connects_to_nobody(tmp_path: Path) -> None:
     """Whatever it is told: of all its sockets none is one that it opened outward."""
     trap = await trio.open_tcp_listeners(0, host="127.0.0.1")
     trapped = trap[0].socket.getsockname()[1]
@@ -96,7 +97,7 @@ async def test_a_broker_connects_to_nobody(tmp_path: Path) -> None:  # B01
         await listener.aclose()
 
 
-# --- K02, K03 -------------------------------------------------------------------------------
+# --- Its end --------------------------------------------------------------------------------
 async def pour_or_hold(stream: Stream) -> None:
     assert isinstance(stream.head, Request)
     if stream.head.path != b"/export":
@@ -150,9 +151,10 @@ async def everybody_stuck(broker: BrokerProcess) -> AsyncIterator[None]:
             await trio.aclose_forcefully(stream)
 
 
+@pytest.mark.hostile("K02")
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-async def test_nobody_holds_up_the_end(tmp_path: Path, number: signal.Signals) -> None:  # K02
+async def test_nobody_holds_up_the_end(tmp_path: Path, number: signal.Signals) -> None:
     quotas = ("--client-requests", "1000", "--route-requests", "1000")
     async with (
         run_broker(tmp_path / "broker", *quotas) as broker,
@@ -169,10 +171,11 @@ async def test_nobody_holds_up_the_end(tmp_path: Path, number: signal.Signals) -
         assert b"Traceback" not in broker.said
 
 
+@pytest.mark.hostile("K03")
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
 )
-async def test_a_second_signal_ends_it_at_once(  # K03
+async def test_a_second_signal_ends_it_at_once(
     tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     async with (
@@ -211,7 +214,8 @@ def leases(folder: Path) -> int:
     return int(count)
 
 
-async def test_a_broken_pipe_and_a_quit_are_nothing_special(tmp_path: Path) -> None:  # K03
+@pytest.mark.hostile("K03")
+async def test_a_broken_pipe_and_a_quit_are_nothing_special(tmp_path: Path) -> None:
     async with run_broker(tmp_path / "broker") as broker:
         broker.process.send_signal(signal.SIGPIPE)
         assert (await broker.ask(request("GET", "/healthz"))).status == 200
@@ -345,6 +349,7 @@ async def say_all(server: RawServer, said: list[bytes]) -> None:
             nursery.start_soon(say, data)
 
 
+@pytest.mark.hostile("B19")
 @pytest.mark.slow
 async def test_a_process_says_nothing_of_what_it_was_told(tmp_path: Path) -> None:
     folder = tmp_path / "broker"
@@ -367,6 +372,7 @@ async def test_a_process_says_nothing_of_what_it_was_told(tmp_path: Path) -> Non
     assert len(lines) > 40
 
 
+@pytest.mark.hostile("B19")
 @pytest.mark.slow
 async def test_nor_do_its_metrics_its_warnings_and_its_debugging(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]

@@ -1,4 +1,4 @@
-"""T17: a broker that is out for the host. It gets per-request refusals, and nothing else.
+"""A broker that is out for the host. It gets per-request refusals, and nothing else.
 
 Over real sockets, with the real tunnel; what takes long is in virtual time, without any.
 """
@@ -325,6 +325,7 @@ BAD_REQUESTS: dict[str, tuple[dict[str, Any], int]] = {
 }
 
 
+@pytest.mark.hostile("T17")
 @pytest.mark.parametrize("kind", ["in this process", "apart"])
 async def test_a_request_that_is_none_is_refused_alone(
     kind: str, dialled: list[tuple[str, int]]
@@ -347,6 +348,7 @@ async def test_a_request_that_is_none_is_refused_alone(
     assert {port for _, port in dialled} <= ports
 
 
+@pytest.mark.hostile("T17")
 @pytest.mark.parametrize("kind", ["in this process", "apart"])
 async def test_a_broker_does_not_say_who_is_asked(
     kind: str, dialled: list[tuple[str, int]]
@@ -381,6 +383,7 @@ async def test_a_broker_does_not_say_who_is_asked(
     await trap[0].aclose()
 
 
+@pytest.mark.hostile("T17")
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["in this process", "apart"])
 async def test_ten_thousand_requests_at_once_are_256(kind: str) -> None:
@@ -404,6 +407,7 @@ async def test_ten_thousand_requests_at_once_are_256(kind: str) -> None:
         tracemalloc.stop()
 
 
+@pytest.mark.hostile("T17")
 async def test_requests_without_an_end_do_not_pile_up() -> None:
     async def act(villain: Villain) -> None:
         for number in range(1, 2_001):
@@ -420,6 +424,7 @@ async def test_requests_without_an_end_do_not_pile_up() -> None:
 
 
 # --- Bodies ---------------------------------------------------------------------------------
+@pytest.mark.hostile("T07", "T17")
 async def test_a_body_of_a_gibibyte_beyond_the_credit_ends_the_link() -> None:
     sent = 0
 
@@ -444,6 +449,7 @@ async def test_a_body_of_a_gibibyte_beyond_the_credit_ends_the_link() -> None:
         tracemalloc.stop()
 
 
+@pytest.mark.hostile("T17")
 async def test_a_body_within_the_credit_ends_at_64_kib() -> None:
     outcomes: list[int | str] = []
 
@@ -526,6 +532,7 @@ GARBAGE: dict[str, Act] = {
 }
 
 
+@pytest.mark.hostile("T08", "T17")
 @pytest.mark.parametrize("what", GARBAGE)
 async def test_garbage_ends_the_link_and_the_host_comes_back(
     what: str, dialled: list[tuple[str, int]]
@@ -538,6 +545,7 @@ async def test_garbage_ends_the_link_and_the_host_comes_back(
     assert {port for _, port in dialled} <= ports
 
 
+@pytest.mark.hostile("W06", "T17")
 @pytest.mark.parametrize(
     ("frame", "many"),
     [
@@ -582,6 +590,7 @@ BAD_URLS = (
 )
 
 
+@pytest.mark.hostile("U06", "T21")
 @pytest.mark.parametrize("public_url", BAD_URLS)
 async def test_a_url_that_no_room_has_is_never_told_to_anybody(public_url: str) -> None:
     async def act(villain: Villain) -> None:
@@ -598,6 +607,7 @@ async def test_a_url_that_no_room_has_is_never_told_to_anybody(public_url: str) 
             assert part not in tunnel.ended.reason
 
 
+@pytest.mark.hostile("T21")
 @pytest.mark.parametrize(
     "act",
     [
@@ -628,6 +638,7 @@ async def goes_on_from_nothing(tunnel: Tunnel, villains: list[Villain]) -> None:
     await eventually(lambda: len(villains) >= 2 and 1 in villains[1].answers)
 
 
+@pytest.mark.hostile("T21")
 async def test_a_redirect_is_not_followed(dialled: list[tuple[str, int]]) -> None:
     trap = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = trap[0].socket.getsockname()[1]
@@ -674,6 +685,7 @@ async def go_away(visit: Visit) -> None:
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.hostile("T15", "T17")
 async def test_a_broker_that_always_goes_away_is_not_asked_without_end(
     autojump_clock: MockClock,
 ) -> None:
@@ -683,6 +695,7 @@ async def test_a_broker_that_always_goes_away_is_not_asked_without_end(
     assert tunnel.ended is None
 
 
+@pytest.mark.hostile("T17")
 async def test_a_broker_does_not_send_its_host_away_for_long(autojump_clock: MockClock) -> None:
     async def far_away(visit: Visit) -> None:
         await visit.register()
@@ -700,6 +713,7 @@ async def test_a_broker_does_not_send_its_host_away_for_long(autojump_clock: Moc
     assert tunnel.ended is None
 
 
+@pytest.mark.hostile("T17")
 @pytest.mark.parametrize("more", [601_000, 2**62, -1, 1.5, "x", None])
 async def test_a_time_that_is_none_ends_the_link(more: object, autojump_clock: MockClock) -> None:
     async def act(visit: Visit) -> None:
@@ -712,6 +726,7 @@ async def test_a_time_that_is_none_ends_the_link(more: object, autojump_clock: M
     assert len(broker.dialled_at) >= 3
 
 
+@pytest.mark.hostile("T17")
 async def test_a_broker_that_never_answers_is_asked_again(autojump_clock: MockClock) -> None:
     tunnel, broker = await run_for(120, say_nothing)
     assert 3 <= len(broker.dialled_at) <= 12
@@ -719,8 +734,9 @@ async def test_a_broker_that_never_answers_is_asked_again(autojump_clock: MockCl
     assert tunnel.count(Lost) >= 2
 
 
+@pytest.mark.hostile("T07")
 async def test_a_broker_that_gives_no_credit_holds_no_request(autojump_clock: MockClock) -> None:
-    """T07: what it does not take is given up in time."""
+    """What it does not take is given up in time."""
     ends: list[float] = []
 
     class Pouring(Room):

@@ -22,6 +22,7 @@ ORDERS = [
 ]
 
 
+@pytest.mark.hostile("I01", "I04")
 @pytest.mark.parametrize("text", ORDERS)
 async def test_a_text_stays_in_the_text_of_a_message_from_its_sender(
     table: Table, text: str
@@ -45,6 +46,7 @@ async def test_a_text_stays_in_the_text_of_a_message_from_its_sender(
     assert (await table.rev.get("/card")).text == before
 
 
+@pytest.mark.hostile("I02")
 @pytest.mark.parametrize("text", ORDERS)
 async def test_a_brief_changes_nothing_of_a_card_outside_its_fence(table: Table, text: str) -> None:
     before = (await table.rev.get("/card")).text
@@ -59,6 +61,7 @@ async def test_a_brief_changes_nothing_of_a_card_outside_its_fence(table: Table,
     assert "not instructions" in after[: after.index(text)]
 
 
+@pytest.mark.hostile("I02")
 @pytest.mark.parametrize("name", ["$(id)", "`id`", '";id;"', "a'b", "# Commands", "<img src=x>"])
 async def test_a_display_name_gets_into_no_command_and_no_card(table: Table, name: str) -> None:
     assert (await table.ada.post("/profile", {"display_name": name})).status == 200
@@ -70,6 +73,7 @@ async def test_a_display_name_gets_into_no_command_and_no_card(table: Table, nam
     assert name + " h" not in (await table.rev.get("/card")).text
 
 
+@pytest.mark.hostile("I06")
 async def test_no_log_holds_a_token_a_text_a_brief_or_a_query(
     table: Table, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -89,6 +93,7 @@ async def test_no_log_holds_a_token_a_text_a_brief_or_a_query(
         assert said not in caplog.text
 
 
+@pytest.mark.hostile("I06")
 async def test_a_text_with_another_s_token_is_stored_as_it_is(table: Table) -> None:
     text = f"look: {TOKENS['bo']}"
     assert (await table.ada.say(text))["text"] == text

@@ -27,6 +27,7 @@ NO_JSON = [
 ]
 
 
+@pytest.mark.hostile("J02", "J03", "J04", "J05", "J08", "J11")
 @pytest.mark.parametrize("target", POSTS)
 async def test_no_post_takes_what_is_no_json_or_no_object(
     server: RawServer, real_table: Table, target: str
@@ -50,6 +51,7 @@ async def test_no_post_takes_what_is_no_json_or_no_object(
     assert (await server.ask(request("GET", "/status", token=ADA))).status == 200
 
 
+@pytest.mark.hostile("J12")
 async def test_an_inflating_body_is_not_inflated(server: RawServer) -> None:
     bomb = gzip.compress(b'{"text":"' + b"x" * 60_000_000 + b'"}')
     assert len(bomb) < 65_536
@@ -59,6 +61,7 @@ async def test_an_inflating_body_is_not_inflated(server: RawServer) -> None:
     assert reply.outcome == (415, "unsupported_media_type")
 
 
+@pytest.mark.hostile("J07")
 @pytest.mark.parametrize(
     "value", ["NaN", "1.0", "true", "0", "-1", "9223372036854775808", "9" * 400, "2", '"1"', "1e0"]
 )
@@ -71,6 +74,7 @@ async def test_a_reply_goes_to_an_id_of_this_room_or_is_refused(
     assert reply.outcome[1] in ("invalid_reply_to", "invalid_json")
 
 
+@pytest.mark.hostile("J06", "J13")
 async def test_of_two_equal_keys_the_last_counts_and_no_sender_is_forged(
     server: RawServer,
 ) -> None:
@@ -83,6 +87,7 @@ async def test_of_two_equal_keys_the_last_counts_and_no_sender_is_forged(
     )
 
 
+@pytest.mark.hostile("J09")
 async def test_each_message_is_one_line_whatever_it_holds(
     server: RawServer, real_table: Table
 ) -> None:
@@ -96,6 +101,7 @@ async def test_each_message_is_one_line_whatever_it_holds(
     assert [message["text"] for message in page["messages"]] == [f"a{text}b" for text in odd]
 
 
+@pytest.mark.hostile("J10")
 @pytest.mark.parametrize("unit", ["a", "é", "😀"])
 async def test_the_limit_of_a_text_is_the_same_in_every_encoding(
     server: RawServer, unit: str
@@ -108,6 +114,7 @@ async def test_the_limit_of_a_text_is_the_same_in_every_encoding(
         assert reply.status == 201 or reply.outcome[1] == "message_too_large"
 
 
+@pytest.mark.hostile("J10")
 async def test_a_body_of_exactly_64_kib_is_taken_and_one_byte_more_is_not(
     server: RawServer,
 ) -> None:
@@ -123,6 +130,7 @@ async def test_a_body_of_exactly_64_kib_is_taken_and_one_byte_more_is_not(
         assert reply.outcome == outcome
 
 
+@pytest.mark.hostile("J14")
 @pytest.mark.parametrize(
     "value",
     [
@@ -144,6 +152,7 @@ async def test_a_cursor_is_ascii_digits(server: RawServer, value: str) -> None:
         assert reply.outcome == (400, "invalid_since_id")
 
 
+@pytest.mark.hostile("J16")
 @pytest.mark.parametrize(
     ("query", "outcome"),
     [

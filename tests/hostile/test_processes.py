@@ -66,6 +66,7 @@ async def room(home: Home) -> AsyncIterator[RoomProcess]:
     await end(started)
 
 
+@pytest.mark.hostile("K04")
 async def test_a_room_that_was_stopped_for_a_while_goes_on_where_it_was(room: RoomProcess) -> None:
     server = room.server
     waits = [await server.connect() for _ in range(3)]
@@ -87,6 +88,7 @@ async def test_a_room_that_was_stopped_for_a_while_goes_on_where_it_was(room: Ro
     assert (await server.ask(post("awake", REV))).status == 201
 
 
+@pytest.mark.hostile("K13")
 async def test_what_was_acknowledged_before_a_kill_is_there_after_it(
     room: RoomProcess, home: Home
 ) -> None:
@@ -121,6 +123,7 @@ async def test_what_was_acknowledged_before_a_kill_is_there_after_it(
     await end(again)
 
 
+@pytest.mark.hostile("S11")
 async def test_a_room_has_one_owner_and_a_second_one_changes_nothing(
     room: RoomProcess, home: Home
 ) -> None:

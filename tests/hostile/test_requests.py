@@ -18,6 +18,7 @@ async def still_lives(server: RawServer) -> None:
     assert (await server.ask(request("GET", "/messages", token=ADA))).status == 200
 
 
+@pytest.mark.hostile("H01")
 @pytest.mark.parametrize("target", ["//", "///", "//x//", "/\\", "//evil.example/messages"])
 async def test_a_doubled_slash_is_not_found_and_ends_nothing(
     server: RawServer, target: str
@@ -27,6 +28,7 @@ async def test_a_doubled_slash_is_not_found_and_ends_nothing(
     await still_lives(server)
 
 
+@pytest.mark.hostile("H15")
 @pytest.mark.parametrize(
     ("host", "outcome"),
     [
@@ -50,6 +52,7 @@ async def test_a_host_is_one_of_the_room_s_own_or_refused(
         assert reply.outcome == outcome
 
 
+@pytest.mark.hostile("H13", "H15")
 async def test_two_hosts_are_refused_and_so_is_none(server: RawServer) -> None:
     twice = request("GET", "/messages", "Host: 127.0.0.1", token=ADA)
     assert (await server.ask(twice)).status == 400
@@ -59,12 +62,14 @@ async def test_two_hosts_are_refused_and_so_is_none(server: RawServer) -> None:
     assert (await server.ask(old)).outcome == (403, "insecure_remote")
 
 
+@pytest.mark.hostile("O01")
 @pytest.mark.parametrize("target", ["/", ASSET, "/messages", "/events", "/nothing"])
 async def test_a_rebound_name_gets_nothing_at_all(server: RawServer, target: str) -> None:
     reply = await server.ask(request("GET", target, token=ADA, host="evil.example:8787"))
     assert reply.outcome == (403, "insecure_remote")
 
 
+@pytest.mark.hostile("H16")
 async def test_a_body_that_is_too_long_is_refused_before_it_is_sent(server: RawServer) -> None:
     head = request("POST", "/messages", "Expect: 100-continue", "Content-Length: 70000",
                    "Content-Type: application/json", token=ADA)  # fmt: skip
@@ -76,6 +81,7 @@ async def test_a_body_that_is_too_long_is_refused_before_it_is_sent(server: RawS
         assert await connection.is_closed()
 
 
+@pytest.mark.hostile("H17")
 @pytest.mark.parametrize(
     "target", ["/", "/wait", "/events", "/messages", "/card", "/status", "/brief"]
 )
@@ -118,6 +124,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.hostile("H18", "X03")
 @pytest.mark.parametrize(("data", "status"), REFUSED)
 async def test_every_refusal_has_the_one_shape_and_every_security_header(
     server: RawServer, data: bytes, status: int
@@ -137,6 +144,7 @@ async def test_every_refusal_has_the_one_shape_and_every_security_header(
     await still_lives(server)
 
 
+@pytest.mark.hostile("H19")
 async def test_a_body_of_a_get_is_never_read_as_the_next_request(server: RawServer) -> None:
     smuggled = request("POST", "/messages", token=ADA, body=b'{"text":"smuggled"}')
     for target in ("/wait?hold=0", "/messages", "/", "/healthz"):
@@ -153,6 +161,7 @@ async def test_a_body_of_a_get_is_never_read_as_the_next_request(server: RawServ
     assert messages == []
 
 
+@pytest.mark.hostile("H20")
 async def test_nothing_is_compressed_beside_a_secret(server: RawServer) -> None:
     await server.ask(post("x" * 5000, ADA))
     for target in ("/card", "/messages", "/", "/status", ASSET):
@@ -163,6 +172,7 @@ async def test_nothing_is_compressed_beside_a_secret(server: RawServer) -> None:
         assert reply.field("transfer-encoding") is None
 
 
+@pytest.mark.hostile("F02")
 @pytest.mark.parametrize(
     "target",
     [
@@ -184,6 +194,7 @@ async def test_a_request_in_pieces_of_one_byte_is_read_as_one(server: RawServer)
         assert (await connection.reply()).json()["message"]["text"] == "in pieces é😀"
 
 
+@pytest.mark.hostile("H30")
 async def test_many_requests_on_one_connection_are_answered_in_order(server: RawServer) -> None:
     connection = await server.connect()
     async with connection.stream:
@@ -192,6 +203,7 @@ async def test_many_requests_on_one_connection_are_answered_in_order(server: Raw
             assert (await connection.reply()).json()["message"]["id"] == number
 
 
+@pytest.mark.hostile("H29")
 async def test_a_client_that_hangs_up_in_the_middle_harms_nobody(
     server: RawServer, real_table: Table
 ) -> None:
@@ -221,6 +233,7 @@ async def test_a_wait_over_a_socket_is_answered_the_moment_news_come(server: Raw
     assert json.dumps(document).count("AG_TOKEN") == 1
 
 
+@pytest.mark.hostile("J17", "O05", "W08")
 @pytest.mark.parametrize("target", ["/", "/events", "/wait", "/messages", "/nothing", "/ws"])
 @pytest.mark.parametrize("token", [None, ADA])
 async def test_a_websocket_is_never_opened(
@@ -234,6 +247,7 @@ async def test_a_websocket_is_never_opened(
     await still_lives(server)
 
 
+@pytest.mark.hostile("H14", "H28")
 @pytest.mark.parametrize(
     "data",
     [
@@ -255,6 +269,7 @@ async def test_another_protocol_is_told_off_and_harms_nobody(
     await still_lives(server)
 
 
+@pytest.mark.hostile("H06", "H07", "H08", "H10")
 async def test_two_readings_of_one_request_are_none(server: RawServer) -> None:
     body = b'{"text":"smuggled"}'
     json_type = "Content-Type: application/json"

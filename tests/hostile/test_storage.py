@@ -18,6 +18,7 @@ pytestmark = VIRTUAL_TIME
 OUR_PID = pytest.param(b"%d" % os.getpid(), id="our own number")
 
 
+@pytest.mark.hostile("S13")
 @pytest.mark.parametrize("content", [b"", b"1\n", b"\x00" * 100, b"garbage", OUR_PID])
 async def test_a_lock_file_that_nobody_holds_stops_nobody(home: Home, content: bytes) -> None:
     lock = home.room_path("demo") / "lock"
@@ -45,6 +46,7 @@ DAMAGES = [
 ]
 
 
+@pytest.mark.hostile("S15")
 @pytest.mark.parametrize("content", DAMAGES)
 @pytest.mark.parametrize("name", ["room.json", "participants.json"])
 @pytest.mark.parametrize("has_copy", [False, True])
@@ -75,6 +77,7 @@ async def test_a_damaged_small_file_never_opens_a_room_to_more(
         assert (folder / name).read_bytes() == content
 
 
+@pytest.mark.hostile("S15", "D05")
 @pytest.mark.parametrize("schema", [2, 99, 2**60])
 async def test_a_room_of_a_newer_program_is_not_opened(home: Home, schema: int) -> None:
     path = home.room_path("demo") / "room.json"
@@ -98,6 +101,7 @@ def write_log(home: Home, content: bytes) -> Path:
     return log
 
 
+@pytest.mark.hostile("S02")
 async def test_a_log_cut_at_any_byte_of_its_last_line_serves_all_before(home: Home) -> None:
     whole = LINE % (1, b"one") + LINE % (2, "zwö".encode())
     last = LINE % (3, "drei \u00e9\U0001f600".encode())
@@ -114,6 +118,7 @@ async def test_a_log_cut_at_any_byte_of_its_last_line_serves_all_before(home: Ho
             torn.unlink()
 
 
+@pytest.mark.hostile("S02")
 @pytest.mark.parametrize(
     "tail", [b"\x00" * 4096, b"\xc3", b"\x00\n", b"garbage\n", b"\n\n\n", b"{}\n", b"\xff" * 9]
 )
@@ -128,6 +133,7 @@ async def test_what_is_appended_to_a_log_costs_no_record_and_no_id(home: Home, t
         assert [message["id"] for message in page["messages"]] == [1, 2, 3]
 
 
+@pytest.mark.hostile("S03", "S04")
 async def test_a_bad_line_in_the_middle_costs_that_record_alone(home: Home) -> None:
     lines = [LINE % (number, b"x") for number in range(1, 8)]
     lines[2] = lines[2].replace(b'"id"', b'"id')
@@ -142,6 +148,7 @@ async def test_a_bad_line_in_the_middle_costs_that_record_alone(home: Home) -> N
         assert (await table.ada.say("next"))["id"] == 8
 
 
+@pytest.mark.hostile("S18")
 @pytest.mark.parametrize(
     "damage", [b"x" * 10_000_000 + b"\n", b"\n" * 1_000_000, b"[" * 3_000_000 + b"\n"]
 )
@@ -153,6 +160,7 @@ async def test_a_hand_made_line_of_any_length_is_passed_over(home: Home, damage:
         assert (await table.ada.say("next"))["id"] == 3
 
 
+@pytest.mark.hostile("S04")
 async def test_a_record_of_another_room_is_not_shown_as_this_one_s(home: Home) -> None:
     foreign = (LINE % (2, b"foreign")).replace(b'"demo"', b'"other"')
     write_log(home, LINE % (1, b"one") + foreign + LINE % (3, b"three"))

@@ -91,7 +91,8 @@ async def exchange(server: BrokerServer, data: bytes) -> bytes:
 
 
 # --- W: WebSocket frames --------------------------------------------------------------------
-async def test_nothing_is_deflated(server: BrokerServer) -> None:  # W03
+@pytest.mark.hostile("W03")
+async def test_nothing_is_deflated(server: BrokerServer) -> None:
     bomb = zlib.compressobj(wbits=-15)
     data = bomb.compress(bytes(200 * MIB)) + bomb.flush(zlib.Z_SYNC_FLUSH)
     assert len(data) > 200_000
@@ -129,9 +130,10 @@ BROKEN = {
 }
 
 
+@pytest.mark.hostile("W04", "W05", "T08")
 @pytest.mark.parametrize("slug", ["demo", None], ids=["registered", "not yet"])
 @pytest.mark.parametrize("what", BROKEN)
-async def test_a_frame_that_is_none_ends_the_link_at_once(  # W04, W05, T08
+async def test_a_frame_that_is_none_ends_the_link_at_once(
     server: BrokerServer, what: str, slug: str | None
 ) -> None:
     data, code = BROKEN[what]
@@ -143,7 +145,8 @@ async def test_a_frame_that_is_none_ends_the_link_at_once(  # W04, W05, T08
         assert not server.channels[0].stream_count
 
 
-async def test_a_length_of_2_to_the_62_reserves_nothing(server: BrokerServer) -> None:  # W04, T08
+@pytest.mark.hostile("W04", "T08")
+async def test_a_length_of_2_to_the_62_reserves_nothing(server: BrokerServer) -> None:
     async with open_link(server) as link:
         before = resident_bytes()
         await link.send(frame(BINARY, length=1 << 62))
@@ -166,8 +169,9 @@ FLOODS = {
 }
 
 
+@pytest.mark.hostile("W06", "T08")
 @pytest.mark.parametrize("what", FLOODS)
-async def test_a_flood_ends_its_link_and_others_are_served_meanwhile(  # W06, T08
+async def test_a_flood_ends_its_link_and_others_are_served_meanwhile(
     server: BrokerServer, what: str
 ) -> None:
     async with open_link(server) as link, trio.open_nursery() as nursery:
@@ -208,8 +212,9 @@ async def no_answer(_scope: Any, _receive: Any, _send: Any) -> None:
     """Stand in for a room that nobody asks."""
 
 
+@pytest.mark.hostile("W06")
 @pytest.mark.parametrize("what", ["pings", "pings of the link"])
-async def test_who_flooded_is_turned_away_and_later_let_in(  # W06
+async def test_who_flooded_is_turned_away_and_later_let_in(
     server: BrokerServer, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("agentgather.broker.registration_quota.FAULT_PAUSE_SECONDS", 0.9)
@@ -250,14 +255,16 @@ BAD_HANDSHAKES: dict[str, tuple[str, ...]] = {
 }
 
 
+@pytest.mark.hostile("W08")
 @pytest.mark.parametrize("what", BAD_HANDSHAKES)
-async def test_what_is_no_handshake_is_answered(server: BrokerServer, what: str) -> None:  # W08
+async def test_what_is_no_handshake_is_answered(server: BrokerServer, what: str) -> None:
     answer = await exchange(server, handshake(server.port, *BAD_HANDSHAKES[what]))
     assert answer.split(b" ")[1] in (b"400", b"426")
     assert b'{"ok":false,"error":"' in answer
 
 
-async def test_extensions_are_not_even_read(server: BrokerServer) -> None:  # W08
+@pytest.mark.hostile("W08")
+async def test_extensions_are_not_even_read(server: BrokerServer) -> None:
     odd = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=abc"
     async with open_link(server, odd, slug="odd") as link:
         assert b"xtensions" not in link.head
@@ -266,7 +273,8 @@ async def test_extensions_are_not_even_read(server: BrokerServer) -> None:  # W0
     assert answer.startswith(b"HTTP/1.1 431 ")
 
 
-async def test_bytes_behind_a_handshake_are_none_of_it(server: BrokerServer) -> None:  # W08
+@pytest.mark.hostile("W08")
+async def test_bytes_behind_a_handshake_are_none_of_it(server: BrokerServer) -> None:
     early = handshake(server.port) + frame(BINARY, b"early")
     assert (await exchange(server, early)).startswith(b"HTTP/1.1 400 ")
 
@@ -312,6 +320,7 @@ OUT_OF_ORDER: dict[str, Callable[[int], list[FromHost]]] = {
 }
 
 
+@pytest.mark.hostile("T06", "T09")
 @pytest.mark.parametrize("what", OUT_OF_ORDER)
 async def test_an_answer_that_is_none_costs_its_request(server: BrokerServer, what: str) -> None:
     async with open_link(server) as link:
@@ -322,7 +331,8 @@ async def test_an_answer_that_is_none_costs_its_request(server: BrokerServer, wh
         assert data.startswith(b"HTTP/1.1 200 OK\r\n"), "the link goes on"
 
 
-async def test_half_an_answer_does_not_look_like_a_whole_one(server: BrokerServer) -> None:  # T06
+@pytest.mark.hostile("T06")
+async def test_half_an_answer_does_not_look_like_a_whole_one(server: BrokerServer) -> None:
     async with open_link(server) as link:
         head = Response(stream=1, status=200, headers=JSON_FIELDS, data=b'{"ok":')
         data = await answered(server, link, lambda n: [head, head])
@@ -343,7 +353,8 @@ def injected(stream: int) -> list[FromHost]:
     return [response(stream, b"{}", headers=fields)]
 
 
-async def test_no_header_of_a_host_gets_out(server: BrokerServer) -> None:  # T09
+@pytest.mark.hostile("T09")
+async def test_no_header_of_a_host_gets_out(server: BrokerServer) -> None:
     async with open_link(server) as link:
         data = await answered(server, link, injected)
     head = data.partition(b"\r\n\r\n")[0].lower()
@@ -383,10 +394,9 @@ VIOLATIONS: dict[str, tuple[Callable[[int], list[FromHost] | bytes], int]] = {
 }
 
 
+@pytest.mark.hostile("T05", "T07", "T08", "T09")
 @pytest.mark.parametrize("what", VIOLATIONS)
-async def test_what_no_host_says_ends_the_link_in_a_moment(  # T05, T07, T08, T09
-    server: BrokerServer, what: str
-) -> None:
+async def test_what_no_host_says_ends_the_link_in_a_moment(server: BrokerServer, what: str) -> None:
     said, code = VIOLATIONS[what]
     async with open_link(server) as link:
         started = trio.current_time()
@@ -397,7 +407,8 @@ async def test_what_no_host_says_ends_the_link_in_a_moment(  # T05, T07, T08, T0
     assert await ask(server) == (504, "host_unavailable")
 
 
-async def test_a_just_closed_stream_may_be_spoken_of(server: BrokerServer) -> None:  # T05, T12
+@pytest.mark.hostile("T05", "T12")
+async def test_a_just_closed_stream_may_be_spoken_of(server: BrokerServer) -> None:
     async with open_link(server) as link:
         for _ in range(3):
             data = await answered(
@@ -437,7 +448,8 @@ STRIPPED = {
 }
 
 
-async def test_a_host_hears_what_a_participant_says_and_nothing_else(  # B11
+@pytest.mark.hostile("B11")
+async def test_a_host_hears_what_a_participant_says_and_nothing_else(
     server: BrokerServer,
 ) -> None:
     heard: list[Request] = []
@@ -462,7 +474,8 @@ async def test_a_host_hears_what_a_participant_says_and_nothing_else(  # B11
     ]
 
 
-async def test_a_connection_header_takes_no_other_away(server: BrokerServer) -> None:  # B10
+@pytest.mark.hostile("B10")
+async def test_a_connection_header_takes_no_other_away(server: BrokerServer) -> None:
     await server.host(echo)
     data = request("GET", "/demo/x", "Connection: x, authorization", token="agp_x")
     reply = await server.ask(data)
@@ -488,8 +501,9 @@ SMUGGLED = {
 }
 
 
+@pytest.mark.hostile("B10")
 @pytest.mark.parametrize("what", SMUGGLED)
-async def test_no_second_request_reaches_a_host(server: BrokerServer, what: str) -> None:  # B10
+async def test_no_second_request_reaches_a_host(server: BrokerServer, what: str) -> None:
     heard: list[bytes] = []
 
     async def note(stream: Stream) -> None:
@@ -506,6 +520,7 @@ async def test_no_second_request_reaches_a_host(server: BrokerServer, what: str)
     assert heard == []
 
 
+@pytest.mark.hostile("H03", "H04")
 @pytest.mark.parametrize(
     "target", ["http://evil.example/demo/x", "*", "demo/x", "?x", "/demo/x#y z", "/demo/\xff"]
 )
@@ -515,6 +530,7 @@ async def test_a_target_that_is_none_reaches_nobody(server: BrokerServer, target
     assert answer.split(b" ")[1] == b"400"
 
 
+@pytest.mark.hostile("H14", "H28")
 @pytest.mark.parametrize("preface", ["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "\x16\x03\x01\x02\x00"])
 async def test_other_protocols_are_none_of_ours(server: BrokerServer, preface: str) -> None:
     answer = await exchange(server, preface.encode("latin-1"))
@@ -532,9 +548,10 @@ async def statuses(server: BrokerServer, count: int, target: str, *fields: str) 
         return found
 
 
+@pytest.mark.hostile("R04", "R05")
 @pytest.mark.parametrize("trusted", [True, False], ids=["trusted", "untrusted"])
 async def test_a_proxy_is_believed_if_it_is_ours(tmp_path: Path, *, trusted: bool) -> None:
-    """R04, R05: with a proxy of ours each client has a budget, without one the peer has."""
+    """With a proxy of ours each client has a budget, without one the peer has."""
     settings: dict[str, Any] = {"quotas": Quotas()}
     if trusted:
         settings["trusted_proxies"] = parse_networks(["loopback"])
@@ -614,6 +631,7 @@ async def rooms(tmp_path: Path) -> AsyncIterator[Rooms]:
         yield Rooms(server, tokens)
 
 
+@pytest.mark.hostile("A09")
 async def test_a_stranger_has_nobody_else_refused_at_the_room(rooms: Rooms) -> None:
     """The room sees one client, whoever asks: what one of them does is not the others' doing."""
     for number in range(BAD_TOKENS_PER_WINDOW + 1):
@@ -624,7 +642,8 @@ async def test_a_stranger_has_nobody_else_refused_at_the_room(rooms: Rooms) -> N
     assert await rooms.ask("GET", "/alpha/status", seat="alpha") == (200, "ok")
 
 
-async def test_a_token_is_good_in_its_own_room(rooms: Rooms) -> None:  # A02
+@pytest.mark.hostile("A02")
+async def test_a_token_is_good_in_its_own_room(rooms: Rooms) -> None:
     post = {"text": "for alpha only"}
     assert await rooms.ask("POST", "/alpha/messages", seat="alpha", body=post) == (201, "ok")
     assert await rooms.ask("GET", "/alpha/messages", seat="alpha") == (200, "ok")
@@ -650,7 +669,8 @@ async def test_a_token_is_good_in_its_own_room(rooms: Rooms) -> None:  # A02
     assert b"alpha" not in reply.body
 
 
-async def test_the_public_origin_is_a_rooms_own_and_another_is_not(rooms: Rooms) -> None:  # O06
+@pytest.mark.hostile("O06")
+async def test_the_public_origin_is_a_rooms_own_and_another_is_not(rooms: Rooms) -> None:
     own = f"Origin: {rooms.server.url}"
     post = {"text": "hello"}
     assert await rooms.ask("POST", "/alpha/messages", own, seat="alpha", body=post) == (201, "ok")
@@ -666,13 +686,15 @@ async def test_the_public_origin_is_a_rooms_own_and_another_is_not(rooms: Rooms)
             assert got == (403, "bad_origin")
 
 
-async def test_a_host_judges_the_origin_that_the_browser_sent(server: BrokerServer) -> None:  # O06
+@pytest.mark.hostile("O06")
+async def test_a_host_judges_the_origin_that_the_browser_sent(server: BrokerServer) -> None:
     """The tunnel's end gets it as it was; an older one had put its own in its place."""
     await server.host(echo)
     raw = request("GET", "/demo/x", f"Origin: {server.url}")
     assert (await server.ask(raw)).json()["headers"]["origin"] == server.url
 
 
+@pytest.mark.hostile("A14")
 async def test_a_room_behind_a_broker_has_no_healthz_for_everybody(rooms: Rooms) -> None:
     status, code = await rooms.ask("GET", "/alpha/healthz")
     assert (status, code) != (200, "ok")
@@ -683,6 +705,7 @@ def open_descriptors() -> int:
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
+@pytest.mark.hostile("W11")
 async def test_links_that_come_and_go_leave_nothing(server: BrokerServer) -> None:
     """Cut at every stage, a hundred times."""
 
@@ -708,7 +731,8 @@ async def test_links_that_come_and_go_leave_nothing(server: BrokerServer) -> Non
     assert "agentgather_broker_links 1.0" in text
 
 
-async def test_a_host_that_leaves_while_it_has_to_wait_is_not_kept(  # W06
+@pytest.mark.hostile("W06")
+async def test_a_host_that_leaves_while_it_has_to_wait_is_not_kept(
     server: BrokerServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # So long that nothing but its leaving can end it.

@@ -177,6 +177,7 @@ async def test_what_a_reader_is_dealing_with_counts_for_its_window(
         assert stream.has_news, "it is done with"
 
 
+@pytest.mark.hostile("T20")
 async def test_all_that_a_broker_holds_of_slow_readers_is_bounded(
     autojump_clock: MockClock,
 ) -> None:

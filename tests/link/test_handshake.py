@@ -101,6 +101,7 @@ async def test_another_answer_is_a_fault_of_the_broker(message: bytes | str) -> 
     assert host.code == "bad_frame"
 
 
+@pytest.mark.hostile("T21")
 @pytest.mark.parametrize(
     "message",
     [encode_frame(REGISTERED), encode_frame(Ping(id=1)), "text", b"\x80", b"\xff" * 100],
@@ -122,6 +123,7 @@ def claim(**changes: Any) -> bytes:
     return encode_frame(Register(**fields | changes))
 
 
+@pytest.mark.hostile("T01")
 @pytest.mark.parametrize(
     "message",
     [

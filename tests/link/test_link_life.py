@@ -57,10 +57,11 @@ async def test_a_quiet_link_lives_and_both_ends_ask(autojump_clock: MockClock) -
         assert await read_all(await link.ask(b"hello")) == b"hello"
 
 
+@pytest.mark.hostile("W09")
 @pytest.mark.parametrize("wait", [0, 1, 9.9])
 async def test_a_line_that_goes_dead_is_noticed_at_both_ends(
     wait: float, autojump_clock: MockClock
-) -> None:  # W09
+) -> None:
     async with open_link() as link:
         await trio.sleep(3 * PING_SECONDS + wait)
         asked = await link.ask()
@@ -75,9 +76,10 @@ async def test_a_line_that_goes_dead_is_noticed_at_both_ends(
         assert {end.code for end in link.ends.values()} == {"heartbeat_timeout"}
 
 
+@pytest.mark.hostile("T16")
 async def test_a_peer_that_answers_no_ping_is_gone_though_it_sends_data(
     autojump_clock: MockClock,
-) -> None:  # T16
+) -> None:
     ours, theirs = line()
     channel = Channel(End.BROKER, ours)
     ends: list[LinkEnd] = []
@@ -104,6 +106,7 @@ async def test_a_peer_that_answers_no_ping_is_gone_though_it_sends_data(
     assert stream.reset_code == "host_unavailable"
 
 
+@pytest.mark.hostile("T20")
 async def test_a_peer_that_reads_nothing_is_gone_though_it_answers_pings_by_guess(
     autojump_clock: MockClock,
 ) -> None:
@@ -152,9 +155,10 @@ async def test_a_suspected_link_that_is_dead_is_left_soon(
         assert link.ends["host"].code == "heartbeat_timeout"
 
 
+@pytest.mark.hostile("K04")
 async def test_whoever_was_stopped_for_long_looks_at_once_and_keeps_a_link_that_lives(
     autojump_clock: MockClock,
-) -> None:  # K04
+) -> None:
     async with open_link(echo) as link:
         await trio.sleep(PING_SECONDS + 1)
         autojump_clock.jump(600)
@@ -217,10 +221,11 @@ async def test_who_waits_until_it_is_idle_is_told_of_its_end(autojump_clock: Moc
             link.host_line.cut()
 
 
+@pytest.mark.hostile("T02")
 @pytest.mark.parametrize("code", ["superseded", "route_expired", "route_closed"])
 async def test_an_end_resets_every_stream_once_and_says_why(
     code: str, autojump_clock: MockClock
-) -> None:  # T02
+) -> None:
     async with open_link() as link:
         streams = [await link.ask() for _ in range(5)]
         await link.settle()
@@ -330,9 +335,10 @@ async def test_the_end_of_a_link_wakes_whoever_sends(what: str, autojump_clock: 
         assert overs == ["host_unavailable"] * 30
 
 
+@pytest.mark.hostile("T02")
 async def test_why_the_peer_ended_is_known_though_sending_failed_first(
     autojump_clock: MockClock,
-) -> None:  # T02: who is superseded must not fight back
+) -> None:  # who is superseded must not fight back
     ours, _ = line()
     channel = Channel(End.HOST, ours)
     ends: list[LinkEnd] = []
@@ -371,6 +377,7 @@ FAULTS = [
 ]
 
 
+@pytest.mark.hostile("T05", "T07", "T08")
 @pytest.mark.parametrize(("message", "code"), FAULTS)
 async def test_a_fault_ends_the_link_at_once_with_its_close_code(
     message: bytes | str, code: str, autojump_clock: MockClock
@@ -388,6 +395,7 @@ async def test_a_fault_ends_the_link_at_once_with_its_close_code(
     assert link.host_line.closed.code == CLOSE_CODES[code]
 
 
+@pytest.mark.hostile("T08")
 async def test_a_fault_of_one_link_touches_no_other(autojump_clock: MockClock) -> None:
     async with open_link(echo) as good, open_link() as bad:
         bad.broker_line.put("text")
@@ -396,9 +404,10 @@ async def test_a_fault_of_one_link_touches_no_other(autojump_clock: MockClock) -
         assert await read_all(await good.ask(b"hello")) == b"hello"
 
 
+@pytest.mark.hostile("T06")
 async def test_a_stream_out_of_order_is_reset_at_both_ends_and_the_link_lives(
     autojump_clock: MockClock,
-) -> None:  # T06
+) -> None:
     async with open_link() as link:
         bad, good = await link.ask(), await link.ask()
         await link.settle()
@@ -435,8 +444,9 @@ async def test_a_link_that_is_cancelled_resets_its_streams(autojump_clock: MockC
     assert link.ends == {}
 
 
+@pytest.mark.hostile("T18")
 async def test_a_send_that_is_cancelled_half_way_is_the_last(autojump_clock: MockClock) -> None:
-    # T18: the line's double fails where anything is sent behind half a message.
+    # the line's double fails where anything is sent behind half a message.
     link = Link(None)
     async with trio.open_nursery() as running:
         running.start_soon(link.run_broker)
@@ -450,6 +460,7 @@ async def test_a_send_that_is_cancelled_half_way_is_the_last(autojump_clock: Moc
         await link.ask()
 
 
+@pytest.mark.hostile("T18")
 async def test_a_stream_that_is_cancelled_never_tears_the_line(autojump_clock: MockClock) -> None:
     async with open_link(answer_big) as link:
         for pause in range(40):

@@ -156,6 +156,7 @@ def test_a_request_that_crosses_a_going_away_is_reset() -> None:
 
 
 # --- A stream that is not there -------------------------------------------------------
+@pytest.mark.hostile("T05")
 @pytest.mark.parametrize("make", [host, broker])
 @pytest.mark.parametrize(
     "frame",
@@ -172,10 +173,12 @@ def test_a_stream_that_never_was_costs_the_link(
     assert violation(make(), frame) == "bad_frame"
 
 
-def test_an_answer_to_nothing_costs_the_link() -> None:  # T05
+@pytest.mark.hostile("T05")
+def test_an_answer_to_nothing_costs_the_link() -> None:
     assert violation(broker(), response(7)) == "bad_frame"
 
 
+@pytest.mark.hostile("T05", "T12")
 @pytest.mark.parametrize(
     "frame",
     [
@@ -199,7 +202,8 @@ def test_what_comes_late_is_dropped_and_touches_no_other_stream(frame: Frame) ->
     assert machine.receive(response(2, b"mine", end=True), 0) is not None
 
 
-def test_an_answer_that_comes_twice_is_dropped_the_second_time() -> None:  # T12
+@pytest.mark.hostile("T12")
+def test_an_answer_that_comes_twice_is_dropped_the_second_time() -> None:
     machine = broker()
     ask(machine)
     whole = response(data=b"answer", end=True)
@@ -207,7 +211,8 @@ def test_an_answer_that_comes_twice_is_dropped_the_second_time() -> None:  # T12
     assert machine.receive(whole, 0) is None
 
 
-def test_late_data_beyond_the_credit_there_was_costs_the_link() -> None:  # T05, T07
+@pytest.mark.hostile("T05", "T07")
+def test_late_data_beyond_the_credit_there_was_costs_the_link() -> None:
     machine = broker()
     ask(machine)
     machine.reset(1, "cancelled")
@@ -240,6 +245,7 @@ def test_a_broker_that_has_used_up_its_numbers_goes_away() -> None:
 
 
 # --- Out of order -----------------------------------------------------------------------
+@pytest.mark.hostile("T06")
 @pytest.mark.parametrize(
     "frames",
     [
@@ -264,6 +270,7 @@ def test_an_answer_out_of_order_costs_its_stream_and_nothing_else(frames: list[F
     assert machine.receive(response(2, b"mine", end=True), 0) is not None
 
 
+@pytest.mark.hostile("T06")
 @pytest.mark.parametrize(
     "frame",
     [
@@ -279,6 +286,7 @@ def test_a_request_out_of_order_costs_its_stream(frame: Frame) -> None:
     assert drain(machine) == [reset]
 
 
+@pytest.mark.hostile("T06")
 @pytest.mark.parametrize(
     "frame",
     [
@@ -301,6 +309,7 @@ def test_an_answer_may_use_its_credit_to_the_last_byte() -> None:
     assert machine.receive(response(data=bytes(RESPONSE_CREDIT_BYTES)), 0) is not None
 
 
+@pytest.mark.hostile("T07")
 @pytest.mark.parametrize(
     "frames",
     [
@@ -344,7 +353,8 @@ def test_credit_adds_up_to_the_most_that_a_window_may_be() -> None:
     assert machine.streams[1].credit == MAX_CREDIT
 
 
-def test_credit_past_it_costs_the_link() -> None:  # T07
+@pytest.mark.hostile("T07")
+def test_credit_past_it_costs_the_link() -> None:
     machine = host()
     machine.receive(request(), 0)
     room = MAX_CREDIT - RESPONSE_CREDIT_BYTES
@@ -385,7 +395,8 @@ def test_a_late_frame_holds_no_more_either() -> None:
     assert violation(machine, data(1, MAX_DATA_BYTES + 1)) == "bad_frame"
 
 
-def test_data_without_data_and_without_an_end_costs_the_link() -> None:  # T08
+@pytest.mark.hostile("T08")
+def test_data_without_data_and_without_an_end_costs_the_link() -> None:
     machine = broker()
     ask(machine)
     machine.receive(response(), 0)
@@ -423,7 +434,8 @@ def test_a_broker_opens_256_streams_and_no_more() -> None:
     assert ask(machine).id == MAX_STREAMS + 1
 
 
-def test_a_host_takes_256_streams_and_resets_the_next() -> None:  # T17
+@pytest.mark.hostile("T17")
+def test_a_host_takes_256_streams_and_resets_the_next() -> None:
     machine = host()
     for number in range(1, MAX_STREAMS + 1):
         assert machine.receive(request(number), 0) is not None
@@ -434,7 +446,8 @@ def test_a_host_takes_256_streams_and_resets_the_next() -> None:  # T17
     assert machine.receive(data(MAX_STREAMS + 1, MAX_DATA_BYTES, end=True), 0) is None
 
 
-def test_a_flood_of_requests_opens_256_streams_and_ends_the_link() -> None:  # T17
+@pytest.mark.hostile("T17")
+def test_a_flood_of_requests_opens_256_streams_and_ends_the_link() -> None:
     machine = host()
     taken = MAX_STREAMS + MAX_CONTROL_BURST
     for number in range(1, taken + 1):
@@ -450,6 +463,7 @@ def flood(count: int, *, at: float, machine: LinkMachine, frame: Frame) -> None:
         drain(machine)
 
 
+@pytest.mark.hostile("W06")
 @pytest.mark.parametrize(
     "frame",
     [
@@ -483,7 +497,8 @@ def test_what_comes_late_is_no_flood_where_it_is_large() -> None:
     assert violation(machine, data(1, 1)) == "flow_control"
 
 
-def test_a_host_that_comes_back_has_no_new_allowance() -> None:  # W06
+@pytest.mark.hostile("W06")
+def test_a_host_that_comes_back_has_no_new_allowance() -> None:
     allowance = Allowance(0)
     flood(MAX_CONTROL_BURST, at=0, machine=LinkMachine(End.BROKER, allowance), frame=Ping(id=1))
     again = LinkMachine(End.BROKER, allowance)
@@ -532,6 +547,7 @@ def test_the_ends_and_resets_of_what_was_asked_are_no_flood() -> None:
             machine.receive(Data(stream=number, end=True), 0)
 
 
+@pytest.mark.hostile("T20")
 def test_a_peer_that_does_not_read_is_cut_off_before_its_answers_fill_the_memory() -> None:
     machine = host()
     for number in range(MAX_UNREAD_ANSWERS):
@@ -574,6 +590,7 @@ def test_one_ping_is_out_at_a_time() -> None:
     assert len(drain(machine)) == 1
 
 
+@pytest.mark.hostile("T16")
 @pytest.mark.parametrize(
     "frame",
     [
@@ -607,7 +624,8 @@ def test_a_ping_that_is_asked_anew_waits_from_then() -> None:
     assert machine.heartbeat.is_alive
 
 
-def test_a_link_that_only_answers_pings_is_alive() -> None:  # T16: streams have deadlines
+@pytest.mark.hostile("T16")
+def test_a_link_that_only_answers_pings_is_alive() -> None:  # streams have deadlines
     machine = broker()
     for second in range(0, 3600, 10):
         machine.heartbeat.ask(second)

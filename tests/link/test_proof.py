@@ -20,7 +20,7 @@ def test_an_owner_is_one_per_secret() -> None:
     assert len(owner_of(SECRET)) == 32
 
 
-# T01
+@pytest.mark.hostile("T01")
 @pytest.mark.parametrize(
     ("secret", "slug", "nonce"),
     [
@@ -50,6 +50,7 @@ def test_every_bit_of_a_proof_counts() -> None:
         assert not is_proven(owner_of(SECRET), bytes(flipped), "demo", NONCE)
 
 
+@pytest.mark.hostile("T01")
 def test_what_a_broker_stores_is_not_enough_to_register() -> None:
     owner = owner_of(SECRET)
     # The best that can be made of it: it stands for the key, or for the secret.

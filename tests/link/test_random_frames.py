@@ -227,10 +227,11 @@ def walk(end: End, steps: list[int]) -> tuple[str, int]:
     return "", len(steps)
 
 
+@pytest.mark.hostile("T19")
 @pytest.mark.slow
 @pytest.mark.parametrize("share", range(SHARES))
 @pytest.mark.parametrize("end", End)
-def test_a_million_random_sequences_break_nothing(end: End, share: int) -> None:  # T19
+def test_a_million_random_sequences_break_nothing(end: End, share: int) -> None:
     chance = random.Random(f"{end} {share}")
     # Each number as often as it is to be taken: half the cost of a choice by weights.
     numbers = [number for number, weight in enumerate(ACTIONS[end][1]) for _ in range(weight)]
@@ -252,6 +253,7 @@ def test_a_million_random_sequences_break_nothing(end: End, share: int) -> None:
     assert total > 10 * sequences
 
 
+@pytest.mark.hostile("T19")
 @pytest.mark.parametrize("end", End)
 @given(data=st.data())
 def test_random_sequences_that_shrink(end: End, data: st.DataObject) -> None:

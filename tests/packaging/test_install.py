@@ -234,6 +234,7 @@ def test_a_machine_without_a_file_is_refused(system: str, processor: str, machin
     machine.changes_nothing(f"no file for {system} on {processor}")
 
 
+@pytest.mark.hostile("D06")
 @pytest.mark.parametrize("url", ["http://rooms.example/v1", "ftp://127.0.0.1/", "/tmp", "file:///"])
 def test_what_others_could_change_on_the_way_is_refused(url: str, machine: Machine) -> None:
     machine.changes_nothing("is not https", AGENTGATHER_BASE_URL=url)
@@ -293,6 +294,7 @@ FAULTS: dict[str, tuple[list[Answer], str]] = {
 }
 
 
+@pytest.mark.hostile("D06")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_changes_nothing(fault: str, machine: Machine) -> None:
     answers, why = FAULTS[fault]
@@ -316,6 +318,7 @@ def test_a_server_that_is_not_there_changes_nothing(machine: Machine) -> None:
         machine.changes_nothing("SHA256SUMS", AGENTGATHER_BASE_URL=url)
 
 
+@pytest.mark.hostile("D06")
 def test_a_disk_that_takes_no_more_changes_nothing(machine: Machine) -> None:
     large = PROGRAM + b"#" * 100_000
     machine.server.answers = [ok(sums(large)), ok(large)]
@@ -334,6 +337,7 @@ def test_a_place_that_takes_no_file_is_said(machine: Machine, tmp_path: Path) ->
     assert list(machine.installed.iterdir()) == []
 
 
+@pytest.mark.hostile("D06")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_leaves_nothing_half_way(number: signal.Signals, machine: Machine) -> None:
     started = threading.Event()
@@ -360,6 +364,7 @@ def test_a_signal_leaves_nothing_half_way(number: signal.Signals, machine: Machi
     assert machine.left() == {}
 
 
+@pytest.mark.hostile("D06")
 def test_a_script_that_is_cut_short_does_nothing(machine: Machine) -> None:
     lines = SCRIPT.read_text().splitlines(keepends=True)
     for count in range(len(lines)):
@@ -401,6 +406,7 @@ def test_a_signature_by_a_trusted_key_is_good(
     assert machine.left() == {"agentgather": PROGRAM}
 
 
+@pytest.mark.hostile("D06")
 @pytest.mark.parametrize(
     "fault", ["another key", "another purpose", "another text", "none", "junk"]
 )

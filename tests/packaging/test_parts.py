@@ -34,6 +34,7 @@ def install(site: Path, metadata: str = METADATA, **files: str) -> Path:
 
 
 # --- What is installed --------------------------------------------------------------------
+@pytest.mark.hostile("D03")
 def test_what_ships_is_installed_as_it_is_pinned_and_listed_in_full() -> None:
     pins = read_pins((ROOT / "packaging" / "requirements.txt").read_text())
     site = next((Path(sys.prefix) / "lib").glob("python3.*")) / "site-packages"
@@ -49,6 +50,7 @@ def test_what_ships_is_installed_as_it_is_pinned_and_listed_in_full() -> None:
     assert all(f"\n{part.name} {part.version}: " in texts for part in parts)
 
 
+@pytest.mark.hostile("D03")
 def test_a_pin_has_its_hashes() -> None:
     (pin,) = read_pins(PIN)
     assert pin == ("thing", "1.0", ("a" * 64, "b" * 64))

@@ -169,6 +169,7 @@ def test_a_page_is_led_back_to_its_repository() -> None:
     assert absolute_links(stays, there, "v1") == stays
 
 
+@pytest.mark.hostile("D01")
 @pytest.mark.slow
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="a source archive has no git")
 def test_wheel_and_source_are_the_same_twice_and_have_all_that_they_need(tmp_path: Path) -> None:

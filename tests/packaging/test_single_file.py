@@ -181,6 +181,7 @@ def test_what_older_versions_left_is_removed_when_nothing_runs_from_it(
     assert kept(cache) == ["4.0", "notes"]
 
 
+@pytest.mark.hostile("D07")
 def test_what_is_half_unpacked_is_never_used_and_is_removed(
     make_file: Make, cache: Path, tmp_path: Path
 ) -> None:
@@ -190,6 +191,7 @@ def test_what_is_half_unpacked_is_never_used_and_is_removed(
     assert kept(cache) == ["1.0"]
 
 
+@pytest.mark.hostile("D07")
 def test_many_first_starts_side_by_side_are_safe(
     make_file: Make, cache: Path, tmp_path: Path
 ) -> None:
@@ -206,6 +208,7 @@ def test_many_first_starts_side_by_side_are_safe(
 
 
 # --- Where it unpacks ---------------------------------------------------------------------
+@pytest.mark.hostile("D07")
 def test_a_folder_that_others_may_write_to_is_not_used(
     make_file: Make, cache: Path, tmp_path: Path
 ) -> None:
@@ -220,6 +223,7 @@ def test_a_folder_that_others_may_write_to_is_not_used(
     )
 
 
+@pytest.mark.hostile("D07")
 def test_a_link_in_the_place_of_the_folder_is_not_followed(make_file: Make, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir(mode=0o700)
     (tmp_path / f"agentgather-{os.geteuid()}").symlink_to("elsewhere")
@@ -227,6 +231,7 @@ def test_a_link_in_the_place_of_the_folder_is_not_followed(make_file: Make, tmp_
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
+@pytest.mark.hostile("D07")
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
 @pytest.mark.parametrize("named", ["", "deep/cache"])
 def test_another_user_s_cache_is_not_used(make_file: Make, tmp_path: Path, named: str) -> None:
@@ -282,6 +287,7 @@ def test_a_home_from_which_nothing_runs_is_passed_over(
 
 
 # --- What it can't run --------------------------------------------------------------------
+@pytest.mark.hostile("D07")
 def test_a_download_that_was_cut_or_changed_says_so_and_leaves_nothing(
     make_file: Make, cache: Path, tmp_path: Path
 ) -> None:

@@ -37,6 +37,7 @@ def render_in_time(text: str) -> str:
     raise AssertionError(f"{seconds}: {text[:60]!r}")
 
 
+@pytest.mark.hostile("X01")
 @pytest.mark.parametrize("text", MARKUP)
 @pytest.mark.parametrize("around", ["%s", "> %s", "- %s", "# %s", "*%s*", "a [b](https://a.b/) %s"])
 def test_markup_is_text(text: str, around: str) -> None:
@@ -47,6 +48,7 @@ def test_markup_is_text(text: str, around: str) -> None:
             assert word in reader.text
 
 
+@pytest.mark.hostile("X01")
 @pytest.mark.parametrize("text", NO_LINKS)
 def test_what_is_no_web_or_mail_link_stays_text(text: str) -> None:
     reader = read_safe(render_markdown(text, NAMES))
@@ -60,16 +62,19 @@ def test_a_link_leads_where_it_says(text: str, href: str) -> None:
     assert [attributes["href"] for tag, attributes in reader.elements if tag == "a"] == [href]
 
 
+@pytest.mark.hostile("X05")
 @pytest.mark.parametrize("unit", UNITS)
 def test_a_repeated_mark_takes_no_time(unit: str) -> None:
     read_safe(render_in_time(repeated(unit)))
 
 
+@pytest.mark.hostile("X05")
 @pytest.mark.parametrize("name", SHAPES)
 def test_a_deep_or_wide_text_takes_no_time(name: str) -> None:
     read_safe(render_in_time(SHAPES[name][:24_000]))
 
 
+@pytest.mark.hostile("X05")
 def test_mixtures_take_no_time() -> None:
     for text in mixtures(150):
         read_safe(render_in_time(text))
@@ -82,11 +87,13 @@ def test_code_in_no_language_takes_time(language: str) -> None:
         read_safe(render_in_time(text))
 
 
+@pytest.mark.hostile("X01")
 @given(st.lists(st.sampled_from([*UNITS, *MARKUP, *NO_LINKS, "\n", "a "]), max_size=40))
 def test_any_mixture_is_safe(parts: list[str]) -> None:
     read_safe(render_markdown("".join(parts)[:24_000], NAMES))
 
 
+@pytest.mark.hostile("X01")
 @given(st.text(max_size=300))
 def test_any_text_is_safe(text: str) -> None:
     read_safe(render_markdown(text, NAMES))

@@ -172,6 +172,7 @@ def test_lines_and_marks_leave_less_for_colours() -> None:
     assert keywords(python(*["return 1"] * 440)) == [0]
 
 
+@pytest.mark.hostile("X05")
 @pytest.mark.parametrize(
     ("most", "over"),
     [
@@ -199,6 +200,7 @@ def hidden(names: str) -> str:
     return f'<span class="hidden-char">{names}</span>'
 
 
+@pytest.mark.hostile("U05")
 @pytest.mark.parametrize(
     ("text", "html"),
     [

@@ -72,6 +72,7 @@ async def test_an_unknown_endpoint_is_told_before_a_missing_token(table: Table) 
 
 
 # --- Host -------------------------------------------------------------------------------
+@pytest.mark.hostile("H15", "O01")
 @pytest.mark.parametrize("target", ["/", "/messages", "/nothing", "/healthz", ASSET])
 @pytest.mark.parametrize(
     "host",
@@ -100,6 +101,7 @@ async def test_a_host_that_the_room_is_not_served_at_is_refused_before_all_else(
     assert (await client.get(target)).outcome == (403, "insecure_remote")
 
 
+@pytest.mark.hostile("H15")
 @pytest.mark.parametrize(
     "host",
     [
@@ -165,6 +167,7 @@ ORIGINS = [
 ]
 
 
+@pytest.mark.hostile("O02")
 @pytest.mark.parametrize("origin", ORIGINS)
 @pytest.mark.parametrize(
     ("method", "target"),
@@ -185,6 +188,7 @@ async def test_the_room_s_own_page_may_speak_to_it(table: Table, origin: str) ->
     assert (await table.ada.post("/messages", {"text": "a"}, headers=own)).status == 201
 
 
+@pytest.mark.hostile("O04")
 @pytest.mark.parametrize(
     "headers",
     [
@@ -202,6 +206,7 @@ async def test_the_browser_s_own_word_that_a_request_is_foreign_counts(
         assert reply.outcome == (403, "bad_origin")
 
 
+@pytest.mark.hostile("O04")
 async def test_a_person_may_follow_a_link_to_the_page_from_anywhere(table: Table) -> None:
     link = {
         "sec-fetch-site": "cross-site",
@@ -212,6 +217,7 @@ async def test_a_person_may_follow_a_link_to_the_page_from_anywhere(table: Table
     assert (await table.ada.get("/messages", headers=link)).outcome == (403, "bad_origin")
 
 
+@pytest.mark.hostile("O07")
 async def test_a_preflight_gets_no_permission(table: Table) -> None:
     asked = {"access-control-request-method": "POST", "origin": "https://evil.example"}
     reply = await table.anyone.ask("OPTIONS", "/messages", headers=asked)
@@ -222,6 +228,7 @@ async def test_a_preflight_gets_no_permission(table: Table) -> None:
 
 
 # --- Endpoint and method ------------------------------------------------------------------
+@pytest.mark.hostile("H05")
 @pytest.mark.parametrize(
     ("method", "target", "allow"),
     [
@@ -268,6 +275,7 @@ async def test_a_path_that_is_not_an_endpoint_s_own_is_not_found(table: Table, t
         assert (await client.post(target)).outcome == (404, "not_found")
 
 
+@pytest.mark.hostile("U01")
 @pytest.mark.parametrize(
     "alias",
     ["%00", "..", "%2e%2e", "a%2fb", "nobody", "host%0a", "\xff", "x" * 2000, "<alias>"],
@@ -279,6 +287,7 @@ async def test_an_odd_alias_in_a_path_is_nobody(table: Table, alias: str, verb: 
 
 
 # --- Query ------------------------------------------------------------------------------
+@pytest.mark.hostile("J16")
 @pytest.mark.parametrize(
     "query",
     [
@@ -292,6 +301,7 @@ async def test_a_query_that_can_be_read_in_two_ways_is_refused(table: Table, que
 
 
 # --- Token ------------------------------------------------------------------------------
+@pytest.mark.hostile("A03")
 @pytest.mark.parametrize(
     "value",
     [
@@ -306,6 +316,7 @@ async def test_a_malformed_header_is_told_how_to_send_a_token(table: Table, valu
     assert reply.headers["www-authenticate"].startswith("Bearer")
 
 
+@pytest.mark.hostile("A04")
 @pytest.mark.parametrize("route", [r for r in ROUTES if r.access not in (Access.ANYONE,)])
 async def test_a_token_in_the_query_opens_the_card_and_nothing_else(
     table: Table, route: object
@@ -321,6 +332,7 @@ async def test_a_token_in_the_query_opens_the_card_and_nothing_else(
         assert reply.outcome == (401, "unauthorized")
 
 
+@pytest.mark.hostile("A01")
 @pytest.mark.parametrize(
     "token", ["x", "agp_" + "a" * 43, "tgl_" + "b" * 43, "\u00e9" * 9, "a" * 500]
 )
@@ -345,6 +357,7 @@ async def test_a_header_outweighs_the_token_in_a_card_link(table: Table) -> None
     assert bad.outcome == (401, "unauthorized")
 
 
+@pytest.mark.hostile("A09")
 async def test_guessing_tokens_is_slowed_down_and_locks_no_good_token_out(table: Table) -> None:
     stranger = AsgiClient(table.app, "agp_" + "x" * 43)
     for _ in range(BAD_TOKENS_PER_WINDOW):
@@ -358,6 +371,7 @@ async def test_guessing_tokens_is_slowed_down_and_locks_no_good_token_out(table:
     assert (await elsewhere.get("/messages")).outcome == (403, "forbidden")
 
 
+@pytest.mark.hostile("A09")
 @pytest.mark.parametrize("address", [("tunnel", 0), ("127.0.0.1", 50_000)])
 async def test_strangers_at_a_tunnel_use_up_no_more_than_the_tunnels_own_bound(
     table: Table, address: tuple[str, int]
@@ -388,6 +402,7 @@ async def test_strangers_at_a_tunnel_use_up_no_more_than_the_tunnels_own_bound(
 
 
 # --- Permission -------------------------------------------------------------------------
+@pytest.mark.hostile("A12")
 @pytest.mark.parametrize("route", [r for r in ROUTES if r.access is Access.HOST])
 @pytest.mark.parametrize("body", [b"", b"{}", b"nonsense"])
 async def test_what_is_the_host_s_is_refused_to_others_and_changes_nothing(
@@ -403,6 +418,7 @@ async def test_what_is_the_host_s_is_refused_to_others_and_changes_nothing(
     assert table.texts() == []
 
 
+@pytest.mark.hostile("A14")
 async def test_healthz_says_nothing_else_and_only_to_the_host_s_machine(table: Table) -> None:
     assert (await table.anyone.get("/healthz")).body == b'{"ok":true}\n'
     for address in (("203.0.113.5", 1), None, ("", 0)):
@@ -434,6 +450,7 @@ def check_headers(reply: Reply, *, cached: bool = False) -> None:
     assert len(SECURITY_HEADERS) == 5
 
 
+@pytest.mark.hostile("X03")
 @pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT"])
 async def test_every_answer_has_every_security_header(
@@ -452,6 +469,7 @@ async def test_every_answer_has_every_security_header(
             assert reply.error
 
 
+@pytest.mark.hostile("H17")
 @pytest.mark.parametrize("route", [r for r in ROUTES if r.method == "GET"])
 async def test_head_is_get_without_a_body_and_without_a_hold(table: Table, route: object) -> None:
     assert isinstance(route, Route)
@@ -466,6 +484,7 @@ async def test_head_is_get_without_a_body_and_without_a_hold(table: Table, route
     assert head.headers == get.headers
 
 
+@pytest.mark.hostile("H17")
 async def test_a_head_of_a_wait_takes_no_seat(table: Table) -> None:
     for _ in range(9):
         assert (await table.ada.ask("HEAD", "/wait")).status == 200
@@ -476,6 +495,7 @@ async def test_a_head_of_a_wait_takes_no_seat(table: Table) -> None:
     assert (ada["attention"], ada["last_seen_age_ms"]) == ("manual", 2**53 - 1)
 
 
+@pytest.mark.hostile("A14")
 async def test_the_page_is_given_to_anyone_and_holds_no_room_data(table: Table) -> None:
     for target in ("/", *(f"/assets/{name}" for name in ASSETS)):
         reply = await table.anyone.get(target)

@@ -51,6 +51,7 @@ async def test_silence_is_filled_with_a_heartbeat_every_15_seconds(table: Table)
             assert trio.current_time() - started == beat * HEARTBEAT_SECONDS
 
 
+@pytest.mark.hostile("J19")
 @pytest.mark.parametrize("more", ["", "&for=me"])
 async def test_a_cursor_beyond_the_log_is_set_back_at_once(table: Table, more: str) -> None:
     await table.ada.say("hi")
@@ -92,12 +93,14 @@ async def test_last_event_id_beats_since_id(table: Table, last: str) -> None:
         assert event.id == {"2": 3, "0": 1, "999": 4}[last]
 
 
+@pytest.mark.hostile("J14")
 @pytest.mark.parametrize("last", ["x", "-1", "1.5", "1e3", "9" * 16])
 async def test_a_last_event_id_of_another_form_is_refused(table: Table, last: str) -> None:
     reply = await table.rev.get("/events", headers={"last-event-id": last})
     assert reply.outcome == (400, "invalid_since_id")
 
 
+@pytest.mark.hostile("W10")
 async def test_a_reader_that_reconnects_has_no_gap_and_no_repetition(table: Table) -> None:
     found: list[int] = []
     last = "0"
@@ -226,6 +229,7 @@ async def test_a_stream_of_a_closed_room_gives_the_log_and_ends(table: Table) ->
             assert await stream.next() is None
 
 
+@pytest.mark.hostile("A16")
 async def test_removal_ends_a_stream_at_once_and_shows_no_later_message(table: Table) -> None:
     async with table.rev.events("/events") as stream:
         await stream.until("status")
@@ -241,6 +245,7 @@ async def test_removal_ends_a_stream_at_once_and_shows_no_later_message(table: T
     assert (await table.rev.get("/events")).outcome == (410, "participant_removed")
 
 
+@pytest.mark.hostile("A16")
 async def test_rotation_ends_a_stream_under_the_old_token_at_once(table: Table) -> None:
     async with table.rev.events("/events?for=me") as stream:
         await stream.until("status")
@@ -298,6 +303,7 @@ async def test_a_client_that_leaves_frees_its_seat_at_once(table: Table) -> None
         assert table.live.presence.held("rev") == 0
 
 
+@pytest.mark.hostile("H26")
 async def test_a_reader_that_takes_nothing_holds_nobody_up_and_little_memory(table: Table) -> None:
     async with table.rev.events("/events") as stream, table.bo.events("/events") as other:
         await stream.until("status")
@@ -314,6 +320,7 @@ async def test_a_reader_that_takes_nothing_holds_nobody_up_and_little_memory(tab
         assert ids == list(range(1, 21))
 
 
+@pytest.mark.hostile("W10")
 async def test_what_is_posted_here_is_read_there_in_one_order(table: Table) -> None:
     async with table.rev.events("/events") as one, table.bo.events("/events") as two:
         for stream in (one, two):

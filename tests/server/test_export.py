@@ -93,6 +93,7 @@ async def test_others_have_their_turn_between_its_slices(table: Table) -> None:
     assert max(len(chunk) for chunk in exchange.chunks) < 150_000
 
 
+@pytest.mark.hostile("A12")
 async def test_it_is_for_the_host_alone(table: Table) -> None:
     for client in (table.ada, table.eve, table.rev):
         assert (await client.get("/export")).outcome == (403, "host_required")

@@ -140,6 +140,7 @@ async def test_an_invite_names_the_public_url_if_there_is_one(home: Any) -> None
         assert '"https://rooms.example/my-room/card?' in invite["card_command"]
 
 
+@pytest.mark.hostile("U01", "U03")
 @pytest.mark.parametrize(
     ("draft", "outcome"),
     [
@@ -177,11 +178,13 @@ async def test_an_invite_of_another_form_is_refused_and_makes_no_seat(
     assert (table.folder / "participants.json").read_bytes() == before
 
 
+@pytest.mark.hostile("A13")
 async def test_inviting_a_host_s_alias_again_takes_nothing_from_the_host(table: Table) -> None:
     await table.host.post("/participants", {"alias": "host"})
     assert (await table.host.get("/status")).json()["is_host"] is True
 
 
+@pytest.mark.hostile("A06")
 async def test_an_invite_expires_unless_somebody_used_it(table: Table) -> None:
     tokens = {}
     for alias in ("used", "unused"):
@@ -200,6 +203,7 @@ async def test_an_invite_expires_unless_somebody_used_it(table: Table) -> None:
     assert (await used.get("/messages")).status == 200
 
 
+@pytest.mark.hostile("S19")
 async def test_of_two_invites_for_one_alias_at_once_one_is_taken(table: Table) -> None:
     outcomes = []
 
@@ -274,6 +278,7 @@ IN_FLIGHT = [
 ]
 
 
+@pytest.mark.hostile("A16")
 @pytest.mark.parametrize(("method", "target", "document"), IN_FLIGHT)
 @pytest.mark.parametrize("verb", ["remove", "rotate"])
 async def test_no_request_in_flight_undoes_a_removal_or_a_rotation(
@@ -310,6 +315,7 @@ async def test_no_request_in_flight_undoes_a_removal_or_a_rotation(
 
 
 # --- Many changes at once -------------------------------------------------------------------
+@pytest.mark.hostile("S19")
 async def test_of_200_changes_of_the_roster_at_once_none_is_lost(home: Any) -> None:
     async with open_table(home) as table:
         clients = {}
@@ -353,6 +359,7 @@ async def test_a_close_is_written_once_however_often_it_is_asked_for(table: Tabl
     assert read(table, "room.json")["status"] == "closed"
 
 
+@pytest.mark.hostile("S20")
 async def test_a_closed_room_is_read_and_not_written(table: Table) -> None:
     await table.ada.say("hi")
     await table.rev.post("/join")
@@ -386,6 +393,7 @@ async def test_that_a_room_is_closed_is_told_before_what_is_wrong_with_a_message
     assert (await table.ada.post("/messages", document)).error == code
 
 
+@pytest.mark.hostile("S20")
 async def test_every_post_that_was_taken_comes_before_the_close_and_reaches_every_waiter(
     table: Table,
 ) -> None:

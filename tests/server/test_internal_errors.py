@@ -60,6 +60,7 @@ CASES = [
 ]
 
 
+@pytest.mark.hostile("K11")
 @pytest.mark.parametrize(("method", "target", "what", "kind"), CASES)
 async def test_an_exception_in_a_handler_is_answered_with_constant_text(
     table: Table,
@@ -104,6 +105,7 @@ async def test_an_exception_in_a_handler_is_answered_with_constant_text(
             pass
 
 
+@pytest.mark.hostile("K11")
 async def test_a_bug_in_the_middle_of_a_stream_ends_the_stream_alone(
     table: Table, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -60,6 +60,7 @@ async def test_a_room_whose_time_ran_out_while_nobody_served_it_opens_closed(
         assert table.texts() == ["room closed"]
 
 
+@pytest.mark.hostile("K05")
 @pytest.mark.parametrize("offset_ms", [3_600_000, -3_600_000, -START_MS, 2**31 * 1000 - START_MS])
 async def test_a_wall_clock_that_steps_closes_no_room_and_breaks_no_count(
     tmp_path: Path, offset_ms: int
@@ -84,6 +85,7 @@ async def test_a_wall_clock_that_steps_closes_no_room_and_breaks_no_count(
         assert (await table.rev.get("/status")).json()["room_status"] == "closed"
 
 
+@pytest.mark.hostile("K04")
 async def test_a_long_sleep_of_the_machine_expires_no_seat_and_no_wait(table: Table) -> None:
     await table.rev.post("/join")
     await trio.sleep(7 * 86_400)
@@ -100,6 +102,7 @@ async def test_a_room_that_was_closed_stays_closed_and_complete(home: Any) -> No
         assert table.texts() == ["hi", "room closed"]
 
 
+@pytest.mark.hostile("S14")
 async def test_a_close_whose_line_a_crash_kept_from_the_log_is_written_on_opening(
     home: Home,
 ) -> None:
@@ -111,6 +114,7 @@ async def test_a_close_whose_line_a_crash_kept_from_the_log_is_written_on_openin
         assert (await table.rev.get("/wait")).json()["next_cmd"] is None
 
 
+@pytest.mark.hostile("S14")
 async def test_a_record_that_room_json_does_not_know_of_is_served_and_counted(home: Home) -> None:
     log = home.room_path("demo") / "messages.jsonl"
     async with open_table(home) as table:
@@ -126,6 +130,7 @@ async def test_a_record_that_room_json_does_not_know_of_is_served_and_counted(ho
         assert (await table.ada.say("three"))["id"] == 3
 
 
+@pytest.mark.hostile("S04")
 async def test_two_records_with_one_id_both_reach_a_waiter(home: Home) -> None:
     line = (
         '{"id":%d,"room":"demo","ts":"2026-01-02T03:04:05.000Z","from":"rev",'

@@ -47,6 +47,7 @@ async def test_a_post_is_answered_with_the_message_as_it_is_stored(table: Table)
     assert stored == [reply.body[21:-2] for reply in (first, second)]
 
 
+@pytest.mark.hostile("J13")
 async def test_what_a_sender_may_not_set_is_ignored(table: Table) -> None:
     forged = {
         "id": 99,
@@ -104,6 +105,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.hostile("J01", "J07", "J08")
 @pytest.mark.parametrize(("document", "code"), REFUSED)
 async def test_a_draft_that_is_none_is_refused_and_leaves_no_trace(
     table: Table, document: object, code: str
@@ -115,6 +117,7 @@ async def test_a_draft_that_is_none_is_refused_and_leaves_no_trace(
     assert (await table.ada.say("next"))["id"] == 2
 
 
+@pytest.mark.hostile("J02", "J03", "J04", "J05")
 @pytest.mark.parametrize(
     "body",
     [
@@ -141,6 +144,7 @@ async def test_a_body_that_is_no_json_in_strict_utf_8_is_refused(table: Table, b
     assert table.texts() == []
 
 
+@pytest.mark.hostile("J06")
 async def test_the_last_of_two_equal_keys_counts_and_the_sender_is_the_token_s(
     table: Table,
 ) -> None:
@@ -149,6 +153,7 @@ async def test_the_last_of_two_equal_keys_counts_and_the_sender_is_the_token_s(
     assert (message["text"], message["from"]) == ("b", "ada")
 
 
+@pytest.mark.hostile("J10")
 @pytest.mark.parametrize("unit", ["a", "é", "😀"])
 async def test_the_longest_text_is_taken_and_one_unit_more_is_not(table: Table, unit: str) -> None:
     each = len(unit.encode("utf-16-le")) // 2
@@ -161,6 +166,7 @@ async def test_the_longest_text_is_taken_and_one_unit_more_is_not(table: Table, 
     assert table.texts() == [longest]
 
 
+@pytest.mark.hostile("J10")
 async def test_a_body_may_have_64_kib_and_no_more(table: Table) -> None:
     body = b'{"text":"a"}'
     assert (await table.ada.post("/messages", body=body.ljust(MAX_BODY_BYTES))).status == 201
@@ -173,6 +179,7 @@ async def test_a_body_may_have_64_kib_and_no_more(table: Table) -> None:
     assert table.texts() == ["a"]
 
 
+@pytest.mark.hostile("J11")
 @pytest.mark.parametrize(
     "content_type",
     [
@@ -207,6 +214,7 @@ async def test_json_may_say_its_charset(table: Table, content_type: str) -> None
     assert reply.status == 201
 
 
+@pytest.mark.hostile("J12")
 @pytest.mark.parametrize("coding", ["gzip", "br", "identity", "deflate"])
 async def test_an_encoded_body_is_refused_before_it_is_read(table: Table, coding: str) -> None:
     headers = {"content-encoding": coding}
@@ -215,6 +223,7 @@ async def test_an_encoded_body_is_refused_before_it_is_read(table: Table, coding
         assert one.reply().outcome == (415, "unsupported_media_type")
 
 
+@pytest.mark.hostile("H25")
 async def test_a_body_that_never_comes_is_given_up_after_15_seconds(table: Table) -> None:
     async with table.ada.open("POST", "/messages", body=None, length=12) as exchange:
         started = trio.current_time()
@@ -225,6 +234,7 @@ async def test_a_body_that_never_comes_is_given_up_after_15_seconds(table: Table
         assert exchange.reply().outcome == (408, "body_timeout")
 
 
+@pytest.mark.hostile("H29")
 async def test_a_sender_that_leaves_before_its_body_came_posts_nothing(table: Table) -> None:
     async with table.ada.open("POST", "/messages", body=None, length=12) as exchange:
         await table.settled()
@@ -251,6 +261,7 @@ ODD_TEXTS = [
 ]
 
 
+@pytest.mark.hostile("J09")
 async def test_odd_characters_come_back_as_they_were_each_message_on_one_line(
     table: Table,
 ) -> None:
@@ -274,6 +285,7 @@ async def test_an_observer_posts_nothing(table: Table) -> None:
 KEYED = {"text": "hi", "client_msg_id": "k"}
 
 
+@pytest.mark.hostile("J18")
 async def test_the_same_key_and_text_again_is_the_same_message(table: Table) -> None:
     first = await table.ada.post("/messages", KEYED)
     again = await table.ada.post("/messages", KEYED | {"type": "handoff"})
@@ -285,6 +297,7 @@ async def test_the_same_key_and_text_again_is_the_same_message(table: Table) -> 
     assert table.texts() == ["hi"]
 
 
+@pytest.mark.hostile("J18")
 async def test_the_same_key_for_another_text_is_a_conflict(table: Table) -> None:
     await table.ada.post("/messages", KEYED)
     reply = await table.ada.post("/messages", KEYED | {"text": "ho"})
@@ -296,6 +309,7 @@ async def test_a_key_is_its_sender_s_own(table: Table) -> None:
     assert (await table.rev.post("/messages", KEYED | {"text": "ho"})).status == 201
 
 
+@pytest.mark.hostile("J18")
 async def test_a_key_is_known_after_a_restart_and_after_the_close(table: Table) -> None:
     first = (await table.ada.post("/messages", KEYED)).json()["message"]
     await table.host.post("/close")
@@ -304,6 +318,7 @@ async def test_a_key_is_known_after_a_restart_and_after_the_close(table: Table) 
     assert (await table.ada.post("/messages", {"text": "new"})).outcome == (403, "room_closed")
 
 
+@pytest.mark.hostile("J18")
 async def test_equal_posts_at_once_are_stored_once(table: Table) -> None:
     replies: list[Reply] = []
 
@@ -349,6 +364,7 @@ async def test_an_empty_log_is_an_empty_page(table: Table) -> None:
     )
 
 
+@pytest.mark.hostile("J19")
 @pytest.mark.parametrize("since_id", [2, 3, 999, 999_999_999_999_999])
 async def test_a_cursor_at_or_past_the_end_is_set_to_it(table: Table, since_id: int) -> None:
     await fill(table, 2)
@@ -362,6 +378,7 @@ BAD_INTEGERS = [
 ]
 
 
+@pytest.mark.hostile("J14")
 @pytest.mark.parametrize("value", BAD_INTEGERS)
 @pytest.mark.parametrize("name", ["since_id", "before_id", "limit"])
 async def test_a_number_in_a_query_is_1_to_15_ascii_digits(
@@ -391,6 +408,7 @@ async def home_of_600(home: Home) -> AsyncIterator[Table]:
         yield table
 
 
+@pytest.mark.hostile("J16")
 async def test_a_limit_is_at_least_one_and_a_greater_one_than_500_is_500(
     home_of_600: Table,
 ) -> None:
@@ -404,11 +422,13 @@ async def test_a_limit_is_at_least_one_and_a_greater_one_than_500_is_500(
     assert [m["id"] for m in page["messages"]] == list(range(101, 601))
 
 
+@pytest.mark.hostile("J16")
 async def test_both_cursors_at_once_are_a_conflict(table: Table) -> None:
     reply = await table.ada.get("/messages?since_id=1&before_id=5")
     assert reply.outcome == (400, "conflicting_cursor")
 
 
+@pytest.mark.hostile("J16")
 async def test_a_page_is_at_most_256_kib_and_the_next_goes_on(table: Table) -> None:
     text = "x" * MAX_TEXT_UNITS
     for number in range(24):
@@ -427,6 +447,7 @@ async def test_a_page_is_at_most_256_kib_and_the_next_goes_on(table: Table) -> N
     assert pages == 3
 
 
+@pytest.mark.hostile("S10")
 async def test_a_log_that_is_full_takes_no_message_and_the_room_can_be_read_and_closed(
     home: Home,
 ) -> None:

@@ -172,6 +172,7 @@ async def break_now_and_then(store: GatedStore, random: random.Random) -> None:
         store.error = StorageFull("no space")
 
 
+@pytest.mark.hostile("S19", "S21")
 @pytest.mark.parametrize("disk_fills_up", [False, True])
 @pytest.mark.parametrize("seed", range(6))
 async def test_whatever_happens_what_was_told_is_true(

@@ -24,6 +24,7 @@ def check_slowed_down(reply: Reply, code: str = "rate_limited") -> int:
     return int(retry_after)
 
 
+@pytest.mark.hostile("R01")
 async def test_120_posts_in_a_minute_pass_and_the_next_is_not_stored(table: Table) -> None:
     for _ in range(POSTS_PER_WINDOW):
         assert (await post(table.ada)).status == 201
@@ -32,6 +33,7 @@ async def test_120_posts_in_a_minute_pass_and_the_next_is_not_stored(table: Tabl
     assert (await post(table.host)).status == 201
 
 
+@pytest.mark.hostile("R01")
 async def test_the_window_slides_so_there_is_no_burst_of_twice_the_rate(table: Table) -> None:
     await trio.sleep(59)
     for _ in range(POSTS_PER_WINDOW):
@@ -44,6 +46,7 @@ async def test_the_window_slides_so_there_is_no_burst_of_twice_the_rate(table: T
     assert (await post(table.ada)).status == 201
 
 
+@pytest.mark.hostile("R01")
 async def test_who_comes_back_when_told_is_taken(table: Table) -> None:
     for _ in range(POSTS_PER_WINDOW):
         await post(table.ada)
@@ -106,6 +109,7 @@ async def agents_talk(table: Table) -> None:
         assert (await post((table.rev, table.bo)[number % 2])).status == 201
 
 
+@pytest.mark.hostile("R02")
 async def test_agents_that_talk_only_to_each_other_are_stopped(table: Table) -> None:
     await agents_talk(table)
     assert check_slowed_down(await post(table.rev), "loop_guard") == 60
@@ -115,6 +119,7 @@ async def test_agents_that_talk_only_to_each_other_are_stopped(table: Table) -> 
     assert (await post(table.rev)).status == 201
 
 
+@pytest.mark.hostile("R02")
 async def test_the_host_can_let_agents_go_on(table: Table) -> None:
     await agents_talk(table)
     assert (await table.ada.post("/loop-guard")).outcome == (403, "host_required")
@@ -124,6 +129,7 @@ async def test_the_host_can_let_agents_go_on(table: Table) -> None:
     check_slowed_down(await post(table.rev), "loop_guard")
 
 
+@pytest.mark.hostile("R02")
 async def test_agents_alone_go_on_slowly(table: Table) -> None:
     await agents_talk(table)
     for _ in range(3):
@@ -138,6 +144,7 @@ async def test_agents_coming_and_going_are_no_person(table: Table) -> None:
     check_slowed_down(await post(table.rev), "loop_guard")
 
 
+@pytest.mark.hostile("R02")
 @pytest.mark.parametrize("rearmed", [False, True])
 async def test_the_loop_guard_is_the_same_after_a_restart(home: Home, *, rearmed: bool) -> None:
     async with open_table(home) as table:
@@ -154,6 +161,7 @@ async def test_the_loop_guard_is_the_same_after_a_restart(home: Home, *, rearmed
             assert (await post(table.rev)).status == 201
 
 
+@pytest.mark.hostile("R02", "K05")
 async def test_a_clock_that_is_set_back_does_not_lock_agents_out(table: Table) -> None:
     await agents_talk(table)
     table.clock.offset_ms = -3_600_000

@@ -132,6 +132,7 @@ async def test_records_that_share_a_cursor_stay_together(monkeypatch: pytest.Mon
     assert [cursor for cursor, _ in page] == [3]
 
 
+@pytest.mark.hostile("X05")
 async def test_a_slow_page_is_cut_and_the_rest_comes_later(
     monkeypatch: pytest.MonkeyPatch, table: Table
 ) -> None:

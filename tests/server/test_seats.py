@@ -104,6 +104,7 @@ async def test_a_name_survives_a_restart(home: Any) -> None:
         assert (await table.rev.get("/profile")).json()["participant"]["display_name"] == "Zoë"
 
 
+@pytest.mark.hostile("U02", "U03")
 @pytest.mark.parametrize(
     ("document", "outcome"),
     [
@@ -140,6 +141,7 @@ async def test_a_host_may_have_its_own_alias_as_its_name(table: Table) -> None:
     assert (await table.rev.post("/profile", {"display_name": "Hоst"})).status == 400
 
 
+@pytest.mark.hostile("S19")
 async def test_of_two_who_want_one_name_at_once_one_gets_it(table: Table) -> None:
     outcomes = []
 
@@ -181,6 +183,7 @@ async def test_a_card_is_text_that_nobody_stores(table: Table) -> None:
         assert "Goal: say hello." in reply.text
 
 
+@pytest.mark.hostile("A05")
 @pytest.mark.parametrize("alias", ["host", "ada", "nobody", "", "REV"])
 async def test_a_card_is_its_holder_s_alone(table: Table, alias: str) -> None:
     target = f"/card?participant={alias}&token={TOKENS['rev']}"
@@ -191,6 +194,7 @@ async def test_a_card_is_its_holder_s_alone(table: Table, alias: str) -> None:
     )
 
 
+@pytest.mark.hostile("A06")
 async def test_reading_a_card_uses_no_invite_up(table: Table) -> None:
     invite = (await table.host.post("/participants", {"alias": "x", "single_use": True})).json()
     link = f"/card?participant=x&token={invite['token']}"
@@ -216,6 +220,7 @@ async def test_a_removed_seat_has_no_card(table: Table) -> None:
 
 
 # --- Removed seats --------------------------------------------------------------------------
+@pytest.mark.hostile("A01")
 async def test_a_removed_participant_can_do_nothing_more(table: Table) -> None:
     await table.rev.post("/join")
     await table.host.post("/participants/rev/remove")
@@ -239,6 +244,7 @@ async def test_an_observer_reads_waits_and_comes_and_goes(table: Table) -> None:
 
 
 # --- Raw tokens -----------------------------------------------------------------------------
+@pytest.mark.hostile("A11")
 @pytest.mark.parametrize("act", ["/join", "/messages", "/wait?hold=0", "/leave", "/profile"])
 async def test_a_raw_token_is_kept_until_its_holder_first_acts(table: Table, act: str) -> None:
     invite = (await table.host.post("/participants", {"alias": "x"})).json()

@@ -77,6 +77,7 @@ def picture(table: Table) -> dict[str, Any]:
     }  # fmt: skip
 
 
+@pytest.mark.hostile("S21")
 @pytest.mark.parametrize(("alias", "target", "document"), WRITES)
 async def test_a_full_disk_undoes_a_change_and_lets_it_be_tried_again(
     table: Table, alias: str, target: str, document: object
@@ -100,6 +101,7 @@ async def test_a_full_disk_undoes_a_change_and_lets_it_be_tried_again(
         assert "idempotent" not in again.json()
 
 
+@pytest.mark.hostile("S06")
 @pytest.mark.parametrize(("alias", "target", "document"), WRITES)
 async def test_a_failed_disk_makes_the_room_read_only(
     table: Table, alias: str, target: str, document: object
@@ -121,6 +123,7 @@ async def test_a_failed_disk_makes_the_room_read_only(
         assert (await table.rev.get(reader)).status == 200
 
 
+@pytest.mark.hostile("S06")
 async def test_who_first_comes_after_the_disk_failed_can_read_and_wait(table: Table) -> None:
     store = put_store(table)
     await table.ada.say("hi")
@@ -142,6 +145,7 @@ async def test_a_room_whose_disk_failed_still_ends_in_time(table: Table) -> None
     assert (await table.ada.get("/wait")).json()["room_status"] == "closed"
 
 
+@pytest.mark.hostile("S21")
 async def test_all_that_was_decided_on_top_of_a_change_that_failed_is_undone(table: Table) -> None:
     await table.ada.say("first")
     store = put_store(table)
@@ -171,6 +175,7 @@ async def test_all_that_was_decided_on_top_of_a_change_that_failed_is_undone(tab
     assert (await table.ada.say("a", client_msg_id="a"))["id"] == 2
 
 
+@pytest.mark.hostile("S21")
 async def test_a_message_that_was_not_stored_wakes_nobody(table: Table) -> None:
     store = put_store(table)
     async with table.rev.open("GET", "/wait") as exchange:
@@ -190,6 +195,7 @@ async def test_posts_that_were_not_stored_count_for_no_loop_guard(table: Table) 
         assert (await table.rev.post("/messages", {"text": "x"})).status == 201
 
 
+@pytest.mark.hostile("S22")
 async def test_a_reader_never_sees_a_message_that_a_crash_could_take_back(table: Table) -> None:
     store = put_store(table)
     async with trio.open_nursery() as nursery:
@@ -203,6 +209,7 @@ async def test_a_reader_never_sees_a_message_that_a_crash_could_take_back(table:
     assert (await table.rev.get("/messages")).json()["next_since_id"] == 1
 
 
+@pytest.mark.hostile("S22")
 async def test_a_writer_is_told_to_come_back_when_the_disk_is_far_behind(table: Table) -> None:
     store = put_store(table)
     live = table.live
@@ -219,6 +226,7 @@ async def test_a_writer_is_told_to_come_back_when_the_disk_is_far_behind(table: 
     assert (await table.host.say("x"))["id"] == before
 
 
+@pytest.mark.hostile("S06")
 async def test_after_a_restart_a_room_whose_disk_failed_is_as_its_files_say(home: Any) -> None:
     async with open_table(home) as table:
         await table.ada.say("hi")

@@ -130,6 +130,7 @@ async def test_who_leaves_between_being_woken_and_waking_harms_nobody(
     assert len(hub) == 0
 
 
+@pytest.mark.hostile("R07")
 async def test_a_room_holds_so_many_waits_and_refuses_the_next(hub: WaitHub) -> None:
     hub._count = MAX_WAITS - 1
     with hub.seat("ada"):

@@ -169,6 +169,7 @@ async def test_a_removed_participant_is_told_so(table: Table, query: str) -> Non
 
 
 # --- The cursor ---------------------------------------------------------------------------
+@pytest.mark.hostile("J19")
 @pytest.mark.parametrize("query", ["", "&for=me"])
 async def test_a_cursor_beyond_the_log_is_set_back_at_once(table: Table, query: str) -> None:
     await table.ada.say("one")
@@ -246,6 +247,7 @@ async def test_a_message_that_is_being_stored_when_a_wait_starts_is_not_missed(
         assert [m["id"] for m in replies[0]["messages"]] == [number]
 
 
+@pytest.mark.hostile("S22")
 async def test_a_staged_message_is_shown_to_nobody_before_it_is_durable(table: Table) -> None:
     async with holding(table, table.rev) as held:
         async with trio.open_nursery() as nursery:
@@ -365,6 +367,7 @@ async def four_waits(client: AsgiClient) -> AsyncIterator[list[Exchange]]:
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.hostile("R07")
 @pytest.mark.parametrize("target", ["/wait", "/events"])
 async def test_a_fifth_wait_is_refused_and_harms_no_other(table: Table, target: str) -> None:
     async with holding(table, table.bo) as other, four_waits(table.rev) as waits:
@@ -380,6 +383,7 @@ async def test_a_fifth_wait_is_refused_and_harms_no_other(table: Table, target: 
         assert other.answer["messages"]
 
 
+@pytest.mark.hostile("H29")
 async def test_a_client_that_leaves_frees_its_seat_at_once(table: Table) -> None:
     async with four_waits(table.rev) as waits:
         started = trio.current_time()
@@ -393,6 +397,7 @@ async def test_a_client_that_leaves_frees_its_seat_at_once(table: Table) -> None
         assert trio.current_time() == started
 
 
+@pytest.mark.hostile("H29")
 async def test_a_connection_that_is_cut_frees_its_seat(table: Table) -> None:
     async with four_waits(table.rev):
         assert len(table.live.hub) == 4
@@ -409,6 +414,7 @@ async def test_an_answered_wait_frees_its_seat(table: Table) -> None:
 
 
 # --- Removal, rotation, close, shutdown ---------------------------------------------------------
+@pytest.mark.hostile("A16")
 async def test_removal_ends_a_held_wait_at_once_and_no_other(table: Table) -> None:
     async with holding(table, table.rev) as held, holding(table, table.bo, "/wait?for=me") as other:
         await table.host.post("/participants/rev/remove")
@@ -420,6 +426,7 @@ async def test_removal_ends_a_held_wait_at_once_and_no_other(table: Table) -> No
         assert other.reply is None
 
 
+@pytest.mark.hostile("A16")
 @pytest.mark.parametrize("query", ["", "?for=me"])
 async def test_rotation_ends_a_held_wait_under_the_old_token_at_once(
     table: Table, query: str
@@ -435,6 +442,7 @@ async def test_rotation_ends_a_held_wait_under_the_old_token_at_once(
         assert (await renewed.get("/wait?hold=0")).status == 200
 
 
+@pytest.mark.hostile("K08")
 async def test_the_close_releases_every_wait_with_the_last_messages(table: Table) -> None:
     async with (
         holding(table, table.rev) as any_message,

@@ -133,6 +133,7 @@ async def test_a_batch_holds_so_many_bytes_but_for_one_longer_change(caller: Cal
     ]
 
 
+@pytest.mark.hostile("S22")
 async def test_the_change_past_the_bound_is_refused_and_the_one_before_is_not(
     gated: Caller, nursery: trio.Nursery
 ) -> None:
@@ -150,6 +151,7 @@ async def test_the_change_past_the_bound_is_refused_and_the_one_before_is_not(
     gated.commit.close()
 
 
+@pytest.mark.hostile("S22")
 async def test_staged_bytes_are_bounded_too(caller: Caller) -> None:
     big = b"x" * (MAX_STAGED_BYTES // 4)
     for _ in range(4):
@@ -186,6 +188,7 @@ async def test_a_batch_that_finds_no_space_is_undone_with_all_behind_it_and_more
     gated.commit.close()
 
 
+@pytest.mark.hostile("S06")
 async def test_after_a_failed_disk_nothing_is_taken(
     gated: Caller, nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -280,6 +283,7 @@ STEPS = st.lists(
 )
 
 
+@pytest.mark.hostile("S21")
 @given(steps=STEPS)
 @settings(max_examples=300, deadline=None)
 def test_what_was_acknowledged_is_there_in_order_and_what_was_undone_is_not(

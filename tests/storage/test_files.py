@@ -51,6 +51,7 @@ STRANGE = ["link", "dangling link", "fifo", "device", "directory"]
 
 
 # --- Directories ----------------------------------------------------------------------
+@pytest.mark.hostile("F05")
 @pytest.mark.usefixtures("umask")
 def test_directories_are_private_whatever_the_umask(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "home with space\nand line end"
@@ -59,6 +60,7 @@ def test_directories_are_private_whatever_the_umask(tmp_path: Path) -> None:
     assert mode(path) == mode(path.parent) == 0o700
 
 
+@pytest.mark.hostile("F05")
 def test_a_directory_that_others_may_read_is_made_private(tmp_path: Path) -> None:
     path = tmp_path / "home"
     path.mkdir(mode=0o755)
@@ -66,6 +68,7 @@ def test_a_directory_that_others_may_read_is_made_private(tmp_path: Path) -> Non
     assert mode(path) == 0o700
 
 
+@pytest.mark.hostile("F05")
 @pytest.mark.parametrize("lax", [0o777, 0o770, 0o702, 0o1777])
 def test_a_directory_that_others_may_write_to_is_refused(tmp_path: Path, lax: int) -> None:
     path = tmp_path / "home"
@@ -76,6 +79,7 @@ def test_a_directory_that_others_may_write_to_is_refused(tmp_path: Path, lax: in
     assert mode(path) == lax
 
 
+@pytest.mark.hostile("F05")
 def test_a_directory_of_another_user_is_refused(tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root gives directories away")
@@ -112,6 +116,7 @@ def test_a_file_that_is_not_there_is_no_unsafe_one(tmp_path: Path) -> None:
         read_file(tmp_path / "file", max_bytes=5)
 
 
+@pytest.mark.hostile("F03")
 @pytest.mark.parametrize("what", STRANGE)
 def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path, what: str) -> None:
     put(tmp_path / "file", what)
@@ -119,6 +124,7 @@ def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path, what: str) -
         read_file(tmp_path / "file", max_bytes=100)
 
 
+@pytest.mark.hostile("F03")
 def test_a_file_of_another_user_is_refused(tmp_path: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root gives files away")
@@ -130,6 +136,7 @@ def test_a_file_of_another_user_is_refused(tmp_path: Path) -> None:
 
 
 # --- Replacing ------------------------------------------------------------------------
+@pytest.mark.hostile("F05")
 @pytest.mark.usefixtures("umask")
 def test_files_are_private_whatever_the_umask(tmp_path: Path) -> None:
     for name in ("one", "two"):
@@ -139,6 +146,7 @@ def test_files_are_private_whatever_the_umask(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
 
 
+@pytest.mark.hostile("F03", "F04")
 @pytest.mark.parametrize("what", STRANGE[:4])
 def test_replacing_follows_no_link_and_writes_to_no_device(tmp_path: Path, what: str) -> None:
     target = put(tmp_path / "file", what)
@@ -156,6 +164,7 @@ def test_a_directory_is_not_replaced(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+@pytest.mark.hostile("S16")
 @pytest.mark.parametrize("call", ["write-half", "write", "sync", "rename"])
 def test_a_replacement_that_fails_leaves_the_old_file_and_no_other(
     tmp_path: Path, call: str
@@ -170,6 +179,7 @@ def test_a_replacement_that_fails_leaves_the_old_file_and_no_other(
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.hostile("S17")
 @pytest.mark.parametrize("calls", [("sync",), ("sync_directory",), ("sync", "sync_directory")])
 def test_a_file_system_without_sync_still_replaces(tmp_path: Path, calls: tuple[str, ...]) -> None:
     path = tmp_path / "file"
@@ -180,6 +190,7 @@ def test_a_file_system_without_sync_still_replaces(tmp_path: Path, calls: tuple[
     assert path.read_bytes() == b"new"
 
 
+@pytest.mark.hostile("S16")
 def test_a_replacement_survives_a_power_cut_as_soon_as_it_returns(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"old")
@@ -190,6 +201,7 @@ def test_a_replacement_survives_a_power_cut_as_soon_as_it_returns(tmp_path: Path
 
 
 # --- Creating -------------------------------------------------------------------------
+@pytest.mark.hostile("F04")
 @pytest.mark.parametrize("what", STRANGE)
 @pytest.mark.parametrize("replace", [True, False])
 def test_an_output_never_goes_through_what_is_no_file(
@@ -204,6 +216,7 @@ def test_an_output_never_goes_through_what_is_no_file(
     assert path.lstat().st_ino == before.st_ino
 
 
+@pytest.mark.hostile("F04")
 def test_an_output_replaces_a_file_only_when_it_may(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"old")
@@ -216,6 +229,7 @@ def test_an_output_replaces_a_file_only_when_it_may(tmp_path: Path) -> None:
     assert mode(path) == 0o600
 
 
+@pytest.mark.hostile("F04")
 def test_a_full_device_is_no_output() -> None:
     with pytest.raises(UnsafeFile):
         create_file(Path("/dev/full"), b"x", replace=True)
@@ -224,6 +238,7 @@ def test_a_full_device_is_no_output() -> None:
 
 
 # --- Sweeping -------------------------------------------------------------------------
+@pytest.mark.hostile("S16")
 def test_left_over_temporary_files_go_and_nothing_else_does(tmp_path: Path) -> None:
     names = ["room.json", ".room.json.tmp-0a1b", "room.json.tmp-77-0", "messages.jsonl.torn-x"]
     for name in names:

@@ -74,6 +74,7 @@ def test_a_room_is_not_made_twice(home: Home) -> None:
     assert reopen(home)[0].brief == "the brief"
 
 
+@pytest.mark.hostile("S11")
 def test_of_many_who_make_a_room_at_once_one_succeeds(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     made: list[str] = []
@@ -108,6 +109,7 @@ def test_a_room_that_was_never_finished_is_no_room_and_goes_some_day(home: Home)
     assert fresh.exists()
 
 
+@pytest.mark.hostile("F01")
 @pytest.mark.parametrize(
     "name", ["..", ".", "a/b", "a\\b", "%2e", "CON", "room\n", "", "a\0b", "-x", "é", "a" * 65]
 )
@@ -120,6 +122,7 @@ def test_a_name_that_no_room_can_have_touches_no_disk(tmp_path: Path, name: str)
     assert not home.root.exists()
 
 
+@pytest.mark.hostile("F03")
 def test_a_room_that_is_a_link_is_refused_and_not_listed(home: Home, tmp_path: Path) -> None:
     folder_of(home).rename(tmp_path / "elsewhere")
     folder_of(home).symlink_to(tmp_path / "elsewhere")
@@ -130,6 +133,7 @@ def test_a_room_that_is_a_link_is_refused_and_not_listed(home: Home, tmp_path: P
         home.read_room(ROOM)
 
 
+@pytest.mark.hostile("F03")
 @pytest.mark.parametrize(
     "name", ["room.json", "participants.json", "brief.md", "messages.jsonl", "lock", "tokens.json"]
 )
@@ -156,6 +160,7 @@ def test_a_strange_thing_in_the_place_of_a_file_is_refused(
     assert target.read_bytes() == b"x"
 
 
+@pytest.mark.hostile("F05")
 def test_a_home_that_others_may_write_to_is_refused(home: Home) -> None:
     home.root.chmod(0o777)
     with pytest.raises(UnsafeFile):
@@ -164,6 +169,7 @@ def test_a_home_that_others_may_write_to_is_refused(home: Home) -> None:
         reopen(home)
 
 
+@pytest.mark.hostile("S11")
 def test_a_room_can_be_owned_once(home: Home) -> None:
     with open_room(home, ROOM, Records(), NOW):
         with pytest.raises(RoomLocked):
@@ -183,6 +189,7 @@ def test_a_room_that_is_not_here_is_not_made(home: Home) -> None:
     assert home.rooms() == [ROOM]
 
 
+@pytest.mark.hostile("S16")
 def test_opening_sweeps_temporary_files_and_leaves_all_else(home: Home) -> None:
     left = [folder_of(home) / name for name in (".room.json.tmp-1", "room.json.tmp-9-0")]
     left.append(folder_of(home) / "cursors" / ".op.json.tmp-2")
@@ -209,6 +216,7 @@ def test_the_small_files_are_known_before_the_first_record(home: Home) -> None:
 
 
 # --- Damage -----------------------------------------------------------------------------
+@pytest.mark.hostile("S15")
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE.keys())
 @pytest.mark.parametrize("name", SMALL)
 def test_a_damaged_file_without_a_copy_keeps_the_room_shut(
@@ -223,6 +231,7 @@ def test_a_damaged_file_without_a_copy_keeps_the_room_shut(
     assert path.read_bytes() == damage
 
 
+@pytest.mark.hostile("S15")
 @pytest.mark.parametrize("damage", [*DAMAGE.values(), None], ids=[*DAMAGE.keys(), "missing"])
 @pytest.mark.parametrize("name", SMALL)
 def test_a_damaged_file_is_read_from_its_second_copy_and_set_aside(
@@ -250,6 +259,7 @@ def test_a_damaged_file_is_read_from_its_second_copy_and_set_aside(
     assert reopen(home)[1] == ()
 
 
+@pytest.mark.hostile("S15")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -270,6 +280,7 @@ def test_a_room_with_a_value_that_we_do_not_know_stays_shut(
         reopen(home)
 
 
+@pytest.mark.hostile("S15", "D05")
 def test_a_newer_form_is_refused_and_left_as_it_is(home: Home) -> None:
     path = folder_of(home) / "room.json"
     set_keys(path, schema=2, status={"open": True})
@@ -310,6 +321,7 @@ def test_a_room_without_a_host_says_so(home: Home) -> None:
     assert warnings == ("nobody is the host of this room",)
 
 
+@pytest.mark.hostile("S03", "S04")
 def test_what_is_wrong_with_the_log_is_told_when_the_room_opens(home: Home) -> None:
     (folder_of(home) / "messages.jsonl").write_bytes(line(1) + b"bad\n" + line(3) + b"torn")
     _, warnings = reopen(home)

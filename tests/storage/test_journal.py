@@ -32,6 +32,7 @@ def opened(path: Path) -> tuple[Records, Recovery]:
     return records, recovery
 
 
+@pytest.mark.hostile("S02")
 def test_a_log_that_is_cut_at_any_byte_of_its_last_line_keeps_the_lines_before(
     tmp_path: Path,
 ) -> None:
@@ -54,6 +55,7 @@ def test_a_log_that_is_cut_at_any_byte_of_its_last_line_keeps_the_lines_before(
             assert recovery.problems == ()
 
 
+@pytest.mark.hostile("S02")
 @pytest.mark.parametrize(
     "tail", [b"\0" * 5000, b'{"id":3,"text":"\xe2\x82', line(3)[:-1], b"x" * 3_000_000]
 )
@@ -98,6 +100,7 @@ def test_a_missing_log_is_made_and_reported(tmp_path: Path) -> None:
     assert opened(path)[1].problems == ()
 
 
+@pytest.mark.hostile("S03")
 @given(position=st.integers(0, 10_000), bit=st.integers(0, 7))
 def test_a_flipped_bit_costs_its_own_record_at_most(
     tmp_path_factory: pytest.TempPathFactory, position: int, bit: int
@@ -117,6 +120,7 @@ def test_a_flipped_bit_costs_its_own_record_at_most(
         assert recovery.problems
 
 
+@pytest.mark.hostile("S03")
 def test_two_records_without_a_line_end_between_them_are_both_read(tmp_path: Path) -> None:
     path = tmp_path / "messages.jsonl"
     path.write_bytes(line(1) + line(2)[:-1] + line(3) + line(4))
@@ -134,6 +138,7 @@ def test_a_record_that_was_written_behind_a_torn_one_is_read(tmp_path: Path) -> 
     assert recovery.bad_count == 2
 
 
+@pytest.mark.hostile("S03")
 def test_text_that_looks_like_a_record_is_never_read_as_one(tmp_path: Path) -> None:
     path = tmp_path / "messages.jsonl"
     forged = line(9, "forged")[:-1].decode()
@@ -170,6 +175,7 @@ def test_bad_lines_are_kept_to_a_thousand_and_counted_all(tmp_path: Path) -> Non
     assert (records.ids, len(recovery.bad), recovery.bad_count) == ([1], 1_000, 1_500)
 
 
+@pytest.mark.hostile("S04")
 @pytest.mark.parametrize(
     ("ids", "gaps", "duplicates", "out_of_order"),
     [
@@ -197,6 +203,7 @@ def test_odd_ids_are_told_apart_and_delivered_by_position(
     assert bool(recovery.problems) == (ids != [1, 2, 3])
 
 
+@pytest.mark.hostile("S04")
 def test_an_id_beyond_all_reason_is_a_bad_line(tmp_path: Path) -> None:
     path = tmp_path / "messages.jsonl"
     path.write_bytes(line(1) + line(2**53 - 1) + line(2))
@@ -204,6 +211,7 @@ def test_an_id_beyond_all_reason_is_a_bad_line(tmp_path: Path) -> None:
     assert (records.ids, recovery.last_id, recovery.bad_count) == ([1, 2], 2, 1)
 
 
+@pytest.mark.hostile("S04")
 def test_another_rooms_record_is_delivered_and_reported(tmp_path: Path) -> None:
     path = tmp_path / "messages.jsonl"
     path.write_bytes(line(1) + line(2, room="other") + line(3))
@@ -212,12 +220,14 @@ def test_another_rooms_record_is_delivered_and_reported(tmp_path: Path) -> None:
     assert recovery.problems == ("1 record(s) of another room",)
 
 
+@pytest.mark.hostile("J09")
 def test_unicode_line_separators_do_not_end_a_line(tmp_path: Path) -> None:
     path = tmp_path / "messages.jsonl"
     path.write_bytes(line(1, "a\u2028b\u2029c\u0085d\x0be\x0cf\x1cg\rh") + line(2))
     assert opened(path)[0].ids == [1, 2]
 
 
+@pytest.mark.hostile("S18")
 @pytest.mark.parametrize("size", [MAX_LOG_LINE_BYTES + 1, 10 * 1024 * 1024])
 def test_a_line_that_is_too_long_costs_neither_memory_nor_its_neighbours(
     tmp_path: Path, size: int
@@ -241,6 +251,7 @@ def test_a_record_as_long_as_it_may_be_is_read_and_one_byte_more_is_not(tmp_path
     assert opened(path)[0].ids == [1, 3]
 
 
+@pytest.mark.hostile("S18")
 def test_a_million_empty_lines_are_counted_in_little_memory(tmp_path: Path) -> None:
     path = tmp_path / "messages.jsonl"
     path.write_bytes(line(1) + b"\n" * 1_000_000 + line(2))
@@ -266,6 +277,7 @@ def test_records_come_in_our_form_whatever_form_they_have_in_the_file(tmp_path: 
     assert path.read_bytes() == line(1) + odd + line(3)
 
 
+@pytest.mark.hostile("J08")
 def test_half_a_surrogate_pair_of_the_older_program_does_not_cost_the_record(
     tmp_path: Path,
 ) -> None:
@@ -276,6 +288,7 @@ def test_half_a_surrogate_pair_of_the_older_program_does_not_cost_the_record(
     assert decode_message(records.lines[0]).text == "a\ufffdb\\"
 
 
+@pytest.mark.hostile("F03")
 @pytest.mark.parametrize("what", ["link", "fifo", "directory", "dangling"])
 def test_a_log_that_is_no_file_is_refused_at_once(tmp_path: Path, what: str) -> None:
     path = tmp_path / "messages.jsonl"
@@ -315,6 +328,7 @@ def journal(path: Path, disk: LossyDisk) -> Journal:
     return open_journal(path, ROOM, Records(), now_text=NOW, disk=disk)[0]
 
 
+@pytest.mark.hostile("S16")
 def test_what_was_appended_survives_a_power_cut(
     path: Path, disk: LossyDisk, journal: Journal
 ) -> None:
@@ -324,6 +338,7 @@ def test_what_was_appended_survives_a_power_cut(
     assert opened(path)[0].ids == [1, 2, 3]
 
 
+@pytest.mark.hostile("S21")
 @pytest.mark.parametrize("call", ["write-half", "write"])
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 def test_a_full_disk_stores_nothing_and_takes_more_when_it_has_space(
@@ -347,6 +362,7 @@ def test_a_cut_back_is_durable_before_the_sender_is_told(
     assert disk.calls[-2:] == ["truncate", "sync"]
 
 
+@pytest.mark.hostile("S06")
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC, errno.EINVAL])
 def test_a_failed_sync_is_final_and_never_tried_again(
     path: Path, disk: LossyDisk, journal: Journal, code: int
@@ -363,6 +379,7 @@ def test_a_failed_sync_is_final_and_never_tried_again(
     assert opened(path)[0].ids == [1]
 
 
+@pytest.mark.hostile("S06")
 @pytest.mark.parametrize(("call", "code"), [("truncate", errno.EIO), ("sync", errno.EIO)])
 def test_a_cut_back_that_fails_is_final(
     path: Path, disk: LossyDisk, journal: Journal, call: str, code: int
@@ -375,6 +392,7 @@ def test_a_cut_back_that_fails_is_final(
         journal.append(line(2))
 
 
+@pytest.mark.hostile("S06")
 def test_a_failed_write_is_final(path: Path, disk: LossyDisk, journal: Journal) -> None:
     disk.fail("write", errno.EIO, after=1)
     with pytest.raises(StorageFailed):
@@ -384,6 +402,7 @@ def test_a_failed_write_is_final(path: Path, disk: LossyDisk, journal: Journal) 
     assert path.read_bytes() == line(1)
 
 
+@pytest.mark.hostile("S17")
 @pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP])
 def test_a_file_system_without_sync_is_used_and_named_once(
     path: Path, disk: LossyDisk, code: int
@@ -398,6 +417,7 @@ def test_a_file_system_without_sync_is_used_and_named_once(
     assert opened(path)[0].ids == [1, 2]
 
 
+@pytest.mark.hostile("S12")
 def test_a_log_that_another_program_writes_to_is_left_alone(path: Path, journal: Journal) -> None:
     with path.open("ab") as other:
         other.write(line(2, "theirs"))
@@ -406,6 +426,7 @@ def test_a_log_that_another_program_writes_to_is_left_alone(path: Path, journal:
     assert opened(path)[0].lines[1] == line(2, "theirs")[:-1]
 
 
+@pytest.mark.hostile("S07")
 def test_a_log_that_was_removed_takes_no_more(path: Path, journal: Journal) -> None:
     path.unlink()
     with pytest.raises(StorageFailed):
@@ -423,6 +444,7 @@ def test_a_torn_tail_that_cannot_be_set_aside_stays_where_it_is(path: Path) -> N
     assert list(path.parent.iterdir()) == [path]
 
 
+@pytest.mark.hostile("S02", "S16")
 def test_a_power_cut_while_a_torn_tail_is_set_aside_loses_none_of_it(tmp_path: Path) -> None:
     for call in range(50):
         path = tmp_path / str(call) / "messages.jsonl"

@@ -63,6 +63,7 @@ def start(program: str, *args: object) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.hostile("S16")
 def test_killing_a_writer_at_any_time_leaves_each_file_old_or_new(tmp_path: Path) -> None:
     home = make_home(tmp_path / "home")
     told = 0
@@ -86,6 +87,7 @@ def test_killing_a_writer_at_any_time_leaves_each_file_old_or_new(tmp_path: Path
         assert not [path for path in home.root.rglob("*") if ".tmp-" in path.name]
 
 
+@pytest.mark.hostile("S21")
 def test_a_file_as_large_as_the_system_allows_is_a_full_disk(tmp_path: Path) -> None:
     if resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY:
         pytest.skip("this process has a limit of its own")
@@ -105,6 +107,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(mounted)], check=True)
 
 
+@pytest.mark.hostile("S21")
 def test_a_disk_that_is_really_full_takes_more_when_it_has_space(small_disk: Path) -> None:
     home = make_home(small_disk / "home")
     ballast = small_disk / "ballast"
@@ -115,6 +118,7 @@ def test_a_disk_that_is_really_full_takes_more_when_it_has_space(small_disk: Pat
     assert fill_and_check(home, 0) > stored
 
 
+@pytest.mark.hostile("S07")
 def test_a_disk_that_is_read_only_is_told_as_what_it_is(small_disk: Path) -> None:
     home = make_home(small_disk / "home", lines=line(1))
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)

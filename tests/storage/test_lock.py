@@ -64,6 +64,7 @@ def others(path: Path) -> Iterator[list[Other]]:
         other.process.communicate()
 
 
+@pytest.mark.hostile("S11")
 def test_of_two_processes_that_try_at_once_exactly_one_owns_the_room(others: list[Other]) -> None:
     for _ in range(200):
         for other in others:
@@ -74,6 +75,7 @@ def test_of_two_processes_that_try_at_once_exactly_one_owns_the_room(others: lis
         assert [other.answer() for other in others] == ["free", "free"]
 
 
+@pytest.mark.hostile("S13")
 def test_a_killed_holder_frees_the_lock_at_once(path: Path, others: list[Other]) -> None:
     others[0].order()
     assert others[0].answer() == "owned"
@@ -87,6 +89,7 @@ def test_a_killed_holder_frees_the_lock_at_once(path: Path, others: list[Other])
         pass
 
 
+@pytest.mark.hostile("S13")
 def test_a_program_that_the_holder_started_does_not_keep_the_lock(path: Path) -> None:
     with ExitStack() as child_ends:
         with open_lock(path):
@@ -129,6 +132,7 @@ def test_the_same_process_cannot_own_a_room_twice(path: Path) -> None:
         pass
 
 
+@pytest.mark.hostile("S13")
 @pytest.mark.parametrize("content", [b"", b"1\n", b"garbage \xff", b"9" * 4000])
 def test_what_an_old_lock_file_says_is_of_no_interest(path: Path, content: bytes) -> None:
     path.write_bytes(content)
@@ -144,6 +148,7 @@ def test_nobody_owns_a_room_without_a_lock_file(path: Path) -> None:
     assert not path.exists()
 
 
+@pytest.mark.hostile("F03")
 @pytest.mark.parametrize("what", ["link", "fifo", "directory"])
 def test_a_lock_that_is_no_file_is_refused(path: Path, what: str) -> None:
     if what == "link":

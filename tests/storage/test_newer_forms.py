@@ -80,6 +80,7 @@ def set_form(home: Home, name: str, form: object) -> bytes:
     return path.read_bytes()
 
 
+@pytest.mark.hostile("S15", "D05")
 @pytest.mark.parametrize(("name", "use"), CASES)
 def test_a_newer_file_is_refused_and_left_as_it_is(
     home: Home, name: str, use: Callable[[Home], Any]
@@ -107,6 +108,7 @@ def test_a_form_in_a_small_file_survives_a_rewrite(home: Home) -> None:
     assert decode_plain((home.root / name).read_bytes())["schema"] == SCHEMA
 
 
+@pytest.mark.hostile("D05")
 def test_a_newer_form_in_the_second_copy_keeps_the_room_shut_too(home: Home) -> None:
     room = folder_of(home) / "room.json"
     newer = set_form(home, f"rooms/{ROOM}/room.json", SCHEMA + 1)
@@ -118,6 +120,7 @@ def test_a_newer_form_in_the_second_copy_keeps_the_room_shut_too(home: Home) -> 
     assert (room.read_bytes(), copy.read_bytes()) == (b"{", newer)
 
 
+@pytest.mark.hostile("S23")
 def test_where_a_newer_tunnel_leads_is_not_guessed(home: Home) -> None:
     home.write_tunnel(ROOM, TunnelState(publicUrl="https://rooms.example/demo-x"))
     assert public_url_of(home, ROOM) is not None

@@ -87,6 +87,7 @@ def home(tmp_path: Path) -> Home:
     return home
 
 
+@pytest.mark.hostile("D05")
 def test_an_older_home_opens_and_nothing_in_it_changes(home: Home) -> None:
     before = {path: path.read_bytes() for path in home.root.rglob("*") if path.is_file()}
     records = Records()

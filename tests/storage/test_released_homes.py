@@ -38,6 +38,7 @@ def home(request: pytest.FixtureRequest, tmp_path: Path) -> Home:
     return Home(copy_of(request.param, tmp_path / "home"))
 
 
+@pytest.mark.hostile("D05")
 def test_every_room_opens_without_a_warning_and_nothing_changes(home: Home) -> None:
     before = contents(home)
     assert home.rooms()

@@ -61,6 +61,7 @@ def test_small_files_and_lines_are_stored_together(opened: Opened) -> None:
     assert left == expected
 
 
+@pytest.mark.hostile("S21")
 @pytest.mark.parametrize("call", ["write-half", "write"])
 @pytest.mark.parametrize("after", range(12))
 def test_a_full_disk_changes_no_file(opened: Opened, call: str, after: int) -> None:
@@ -84,6 +85,7 @@ def test_after_a_full_disk_the_next_change_is_stored(opened: Opened) -> None:
     assert opened.files()["brief.md"] == b"new"
 
 
+@pytest.mark.hostile("S08")
 @pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
 def test_running_out_of_descriptors_is_no_failure_of_the_disk(opened: Opened, code: int) -> None:
     before = opened.files()
@@ -94,6 +96,7 @@ def test_running_out_of_descriptors_is_no_failure_of_the_disk(opened: Opened, co
     opened.room.store.write(NEW, line(2))
 
 
+@pytest.mark.hostile("S06")
 @pytest.mark.parametrize("call", ["write", "sync", "link", "rename", "unlink", "sync_directory"])
 @pytest.mark.parametrize("after", [0, 1])
 def test_a_failing_disk_puts_the_files_back_and_takes_no_more(
@@ -115,6 +118,7 @@ def test_a_failing_disk_puts_the_files_back_and_takes_no_more(
         assert opened.files()["messages.jsonl"] == line(1) + line(2)
 
 
+@pytest.mark.hostile("S07")
 def test_a_folder_that_was_removed_is_not_made_again(opened: Opened, tmp_path: Path) -> None:
     opened.folder.rename(tmp_path / "elsewhere")
     with pytest.raises(StorageFailed):
@@ -122,6 +126,7 @@ def test_a_folder_that_was_removed_is_not_made_again(opened: Opened, tmp_path: P
     assert not opened.folder.exists()
 
 
+@pytest.mark.hostile("S17")
 def test_a_file_system_without_second_names_works_too(opened: Opened) -> None:
     opened.disk.fail("link", errno.EPERM, times=2)
     # Three calls for the new content, three for the old, then the log.
@@ -147,6 +152,7 @@ def test_entries_that_are_no_seats_are_written_back(tmp_path: Path) -> None:
     assert decode_plain(path.with_name("participants.json.copy").read_bytes())[1:] == odd
 
 
+@pytest.mark.hostile("S16")
 @pytest.mark.parametrize("torn_bytes", [0, 40])
 def test_a_power_cut_at_any_call_leaves_each_file_old_or_new(
     tmp_path: Path, torn_bytes: int

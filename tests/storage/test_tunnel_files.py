@@ -80,6 +80,7 @@ def test_a_room_has_one_tunnel_at_a_time(home: Home) -> None:
         assert public_url_of(home, ROOM) == URL
 
 
+@pytest.mark.hostile("S23", "K09")
 def test_what_a_killed_tunnel_left_behind_leads_nobody_anywhere(home: Home) -> None:
     code = f"""
 import os, pathlib
@@ -175,6 +176,7 @@ def test_the_stamp_of_the_file_tells_its_writing_and_its_removal(home: Home) -> 
     assert tunnel_stamp(path) is None
 
 
+@pytest.mark.hostile("S23")
 def test_a_damaged_file_is_told_and_not_overwritten(home: Home) -> None:
     path = home.room_path(ROOM) / "routes.json"
     path.write_bytes(b'{"routes": [{"broker": 1}]}')

@@ -13,6 +13,7 @@ def pauses(seed: int, count: int) -> list[float]:
     return [backoff.next_seconds() for _ in range(count)]
 
 
+@pytest.mark.hostile("T15")
 @pytest.mark.parametrize("seed", range(20))
 def test_pauses_grow_from_half_a_second_to_half_a_minute(seed: int) -> None:
     found = pauses(seed, 200)

@@ -173,6 +173,7 @@ async def test_requests_are_answered_at_once_and_side_by_side() -> None:
         assert run.responder.held == 0
 
 
+@pytest.mark.hostile("T17")
 async def test_a_broker_that_asks_and_resets_starts_no_more_than_twice_what_may_be_open(
     autojump_clock: MockClock,
 ) -> None:
@@ -196,6 +197,7 @@ async def test_a_broker_that_asks_and_resets_starts_no_more_than_twice_what_may_
         assert taken.take() == b"/quick"
 
 
+@pytest.mark.hostile("K11")
 async def test_a_bug_in_a_responder_costs_its_stream_and_no_other(caplog: Any) -> None:
     broker = FakeBroker(serve_for_ever)
     async with open_tunnel(broker) as run:
@@ -251,6 +253,7 @@ async def test_it_is_tried_for_ever_with_longer_and_longer_pauses(
     assert run.lost[0].retry_seconds == pytest.approx(broker.pauses[0])
 
 
+@pytest.mark.hostile("T04")
 async def test_a_broker_that_is_killed_and_starts_again_has_its_host_back_soon(
     autojump_clock: MockClock,
 ) -> None:
@@ -262,6 +265,7 @@ async def test_a_broker_that_is_killed_and_starts_again_has_its_host_back_soon(
         assert run.events[-1][0] - lost_at < 10
 
 
+@pytest.mark.hostile("T15")
 async def test_fifty_cuts_in_a_row_make_no_storm(autojump_clock: MockClock) -> None:
     broker = FakeBroker(serve_for(0.2))
     async with open_tunnel(broker) as run:
@@ -331,6 +335,7 @@ async def test_a_broker_that_goes_away_and_does_not_is_left(autojump_clock: Mock
     assert len(broker.dialled_at) == 2
 
 
+@pytest.mark.hostile("W09", "T16")
 async def test_a_silent_broker_is_noticed_in_time(autojump_clock: MockClock) -> None:
     async def fall_silent(visit: Visit) -> None:
         channel = await visit.register()
@@ -346,6 +351,7 @@ async def test_a_silent_broker_is_noticed_in_time(autojump_clock: MockClock) -> 
     assert lost.reason == "the broker went silent"
 
 
+@pytest.mark.hostile("K10")
 async def test_after_a_laptops_sleep_the_room_is_back_within_15_seconds(
     autojump_clock: MockClock,
 ) -> None:
@@ -373,8 +379,9 @@ async def test_a_sleep_ends_a_long_pause(autojump_clock: MockClock) -> None:
         assert run.kinds[-1] == "Opened"
 
 
+@pytest.mark.hostile("W06")
 @pytest.mark.parametrize("code", sorted(FAULT_CODES))
-async def test_after_a_fault_of_ours_it_stays_away_and_comes_back_by_itself(  # W06
+async def test_after_a_fault_of_ours_it_stays_away_and_comes_back_by_itself(
     code: str, autojump_clock: MockClock
 ) -> None:
     broker = FakeBroker(end_with(code), serve_for_ever)
@@ -404,6 +411,7 @@ async def test_a_final_refusal_ends_it_with_its_reason(
     assert len(broker.dialled_at) == 1
 
 
+@pytest.mark.hostile("T02")
 @pytest.mark.parametrize("code", ["superseded", "route_expired"])
 async def test_whoever_is_replaced_or_over_does_not_fight_back(
     code: str, autojump_clock: MockClock
@@ -414,6 +422,7 @@ async def test_whoever_is_replaced_or_over_does_not_fight_back(
     assert (run.ended.code, len(broker.dialled_at)) == (code, 1)
 
 
+@pytest.mark.hostile("T21")
 @pytest.mark.parametrize(
     "url",
     [

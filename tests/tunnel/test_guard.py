@@ -29,11 +29,13 @@ def test_what_a_room_has_is_let_through(method: str) -> None:
     assert admit(method=method, path=b"/", query=b"participant=rev&since_id=1?x=%2e") == ()
 
 
+@pytest.mark.hostile("T17")
 @pytest.mark.parametrize("method", ["CONNECT", "OPTIONS", "DELETE", "get", "", "GET x", "G\r\nET"])
 def test_other_methods_are_refused(method: str) -> None:
     assert refusal(method=method) == "method_not_allowed"
 
 
+@pytest.mark.hostile("T17")
 @pytest.mark.parametrize(
     "path",
     [
@@ -77,6 +79,7 @@ def test_path_and_query_are_bounded_together() -> None:
     assert refusal(path=b"/" * 10_000_000) == "target_too_long"
 
 
+@pytest.mark.hostile("T17", "B11")
 def test_only_what_a_participant_says_goes_on() -> None:
     said = (
         TOKEN,
@@ -93,6 +96,7 @@ def test_only_what_a_participant_says_goes_on() -> None:
     assert admit(headers=(*said, *others)) == said
 
 
+@pytest.mark.hostile("T17", "B10")
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -218,6 +218,7 @@ async def test_a_longer_one_is_an_error(nursery: trio.Nursery, autojump_clock: M
     await tunnel.attempt.stop()
 
 
+@pytest.mark.hostile("T17")
 @pytest.mark.parametrize(
     ("method", "path"),
     [("CONNECT", "/x"), ("GET", "//x"), ("GET", "/../x"), ("GET", "http://x"), ("GET", "/a b")],

@@ -140,6 +140,7 @@ async def test_a_failing_application_fails_its_own_request(caplog: Any) -> None:
     assert "secret detail" in caplog.text
 
 
+@pytest.mark.hostile("T06")
 async def test_half_an_answer_does_not_look_like_a_whole_one(caplog: Any) -> None:
     async def breaking(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -264,6 +265,7 @@ async def test_a_whole_answer_to_somebody_who_left_goes_nowhere() -> None:
     assert stream.frames == []
 
 
+@pytest.mark.hostile("T20")
 async def test_an_answer_that_nobody_takes_ends_in_time(autojump_clock: MockClock) -> None:
     whole, streamed = FakeIncoming(), FakeIncoming()
     whole.room = streamed.room = trio.Event()
@@ -326,6 +328,7 @@ async def test_events_come_as_they_happen_until_the_participant_leaves(table: Ta
         stream.leave()
 
 
+@pytest.mark.hostile("A14")
 @VIRTUAL_TIME
 async def test_what_is_for_this_machine_is_not_for_the_tunnel(table: Table) -> None:
     stream = await ask(table.app, FakeIncoming(path=b"/healthz"))
@@ -336,6 +339,7 @@ async def test_what_is_for_this_machine_is_not_for_the_tunnel(table: Table) -> N
     assert json.loads(stream.body)["error"] == "not_found"
 
 
+@pytest.mark.hostile("A09")
 @VIRTUAL_TIME
 async def test_wrong_tokens_from_the_tunnel_shut_nobody_out(table: Table) -> None:
     wrong: Headers = ((b"authorization", b"Bearer agp_" + b"x" * 43),)
@@ -353,6 +357,7 @@ async def test_wrong_tokens_from_the_tunnel_shut_nobody_out(table: Table) -> Non
     assert (await table.anyone.get("/brief")).status == 403
 
 
+@pytest.mark.hostile("O06")
 @VIRTUAL_TIME
 async def test_a_page_of_another_origin_is_refused_through_the_tunnel_too(table: Table) -> None:
     for origin, status in ((b"https://rooms.example", 200), (b"https://evil.example", 403)):

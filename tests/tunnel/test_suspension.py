@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -45,6 +46,7 @@ async def test_a_machine_that_does_not_sleep_is_not_woken(autojump_clock: MockCl
     assert machine.wakes == []
 
 
+@pytest.mark.hostile("K10")
 async def test_a_sleep_is_noticed_once_and_soon(autojump_clock: MockClock) -> None:
     machine = Machine()
     async with machine.watched():
@@ -55,6 +57,7 @@ async def test_a_sleep_is_noticed_once_and_soon(autojump_clock: MockClock) -> No
     assert 100 <= woken_at <= 100 + LOOK_SECONDS
 
 
+@pytest.mark.hostile("K04", "K10")
 async def test_a_process_that_was_stopped_notices_by_its_own_clock(mock_clock: MockClock) -> None:
     machine = Machine()
     async with machine.watched():

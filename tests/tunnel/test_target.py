@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
+import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
@@ -136,6 +137,7 @@ async def test_a_target_may_have_a_path_of_its_own() -> None:
         assert dict(room.asked[0]["headers"])[b"host"] == b"127.0.0.1:%d" % room.port
 
 
+@pytest.mark.hostile("T17")
 async def test_whatever_the_broker_says_only_the_target_is_asked() -> None:
     async with open_target() as (room, responder):
         for path in (b"http://evil.example/small", b"//evil.example/small", b"@evil.example/small"):
@@ -163,6 +165,7 @@ async def test_an_answer_to_head_has_no_body() -> None:
             assert stream.frames == [("head", b"", True)]
 
 
+@pytest.mark.hostile("T20")
 async def test_a_stream_that_nobody_takes_is_not_read_on() -> None:
     async with open_target() as (_, responder):
         stream = FakeIncoming(path=b"/large")
@@ -212,6 +215,7 @@ async def test_as_many_waits_are_held_as_a_link_has_streams() -> None:
                 stream.leave()
 
 
+@pytest.mark.hostile("T06")
 async def test_an_answer_that_breaks_off_is_not_a_whole_one(caplog: Any) -> None:
     async with open_target() as (_, responder):
         stream = await ask(responder, FakeIncoming(path=b"/broken"))

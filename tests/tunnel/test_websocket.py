@@ -124,6 +124,7 @@ async def test_a_cut_connection_is_an_end_without_a_reason() -> None:
     assert caught.value.code == 1006
 
 
+@pytest.mark.hostile("T08")
 async def test_a_message_that_is_too_long_ends_the_link() -> None:
     async def behave(request: WebSocketRequest) -> None:
         connection = await request.accept(subprotocol=SUBPROTOCOL)
@@ -167,6 +168,7 @@ async def test_a_broker_of_another_form_of_the_link_is_none() -> None:
         assert "another form" in str(await failure(url))
 
 
+@pytest.mark.hostile("T21")
 @pytest.mark.parametrize(
     "answer",
     [
@@ -188,6 +190,7 @@ async def test_what_is_no_broker_is_told_soon_and_costs_little(answer: bytes) ->
     assert str(error)
 
 
+@pytest.mark.hostile("W04", "T17")
 async def test_frames_that_break_the_protocol_end_the_link() -> None:
     """After a good handshake, by a server that speaks nonsense."""
     for nonsense in (b"\xff\xff\xff\xff", b"\x83\x00", b"\x88\x01\x00", b"\x81\x02\xff\xff"):
@@ -203,6 +206,7 @@ async def test_frames_that_break_the_protocol_end_the_link() -> None:
                     await websocket.receive()
 
 
+@pytest.mark.hostile("T21")
 async def test_a_broker_that_does_not_answer_is_given_up(
     autojump_clock: MockClock,
 ) -> None:
@@ -272,6 +276,7 @@ async def test_a_certificate_that_the_machine_trusts_is_taken(
         assert await websocket.receive() == b"over TLS"
 
 
+@pytest.mark.hostile("T21")
 async def test_a_certificate_that_nobody_vouches_for_is_not(
     certificate: tuple[Path, Path], caplog: Any
 ) -> None:
@@ -285,6 +290,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_not(
     assert "certificate is not good" in str(error)
 
 
+@pytest.mark.hostile("T21")
 async def test_a_certificate_of_another_name_is_not(
     certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,6 +90,7 @@ def test_keys_that_a_newer_peer_adds_are_skipped() -> None:
     assert decode_from_host(message) == Data(stream=1, data=b"x")
 
 
+@pytest.mark.hostile("T08")
 @pytest.mark.parametrize(
     "message",
     [
@@ -124,6 +125,7 @@ def test_what_is_no_frame_is_refused(message: bytes | str) -> None:
             decode(message)
 
 
+@pytest.mark.hostile("T08")
 def test_a_frame_is_64_kib_and_no_more() -> None:
     fits = pack(t="data", stream=1, data=bytes(MAX_FRAME_BYTES - 24))
     assert len(fits) == MAX_FRAME_BYTES
@@ -136,6 +138,7 @@ def test_the_longest_head_and_the_longest_piece_of_a_body_fit_a_frame() -> None:
     assert MAX_HEAD_BYTES + MAX_DATA_BYTES + 512 <= MAX_FRAME_BYTES
 
 
+@pytest.mark.hostile("T07")
 @pytest.mark.parametrize(
     "message",
     [
@@ -148,12 +151,13 @@ def test_the_longest_head_and_the_longest_piece_of_a_body_fit_a_frame() -> None:
         *[pack(t="data", stream=1, data=b"x", end=e) for e in (1, "true", None)],
     ],
 )
-def test_values_out_of_range_are_refused(message: bytes) -> None:  # T07 among them
+def test_values_out_of_range_are_refused(message: bytes) -> None:
     for decode in (decode_from_host, decode_from_broker):
         with pytest.raises(PeerViolation, match="bad_frame"):
             decode(message)
 
 
+@pytest.mark.hostile("T09")
 @pytest.mark.parametrize(
     "headers",
     [
@@ -169,15 +173,16 @@ def test_values_out_of_range_are_refused(message: bytes) -> None:  # T07 among t
         None,
     ],
 )
-def test_headers_are_pairs_of_bytes(headers: Any) -> None:  # T09
+def test_headers_are_pairs_of_bytes(headers: Any) -> None:
     with pytest.raises(PeerViolation, match="bad_frame"):
         decode_from_host(pack(t="response", stream=1, status=200, headers=headers))
     with pytest.raises(PeerViolation, match="bad_frame"):
         decode_from_broker(pack(t="request", stream=1, method="GET", path=b"/", headers=headers))
 
 
+@pytest.mark.hostile("T09")
 @pytest.mark.parametrize("status", ["x", None, 200.0, 2**64 - 1 + 1.0, True])
-def test_a_status_is_a_number(status: Any) -> None:  # T09: which one is for the broker to check
+def test_a_status_is_a_number(status: Any) -> None:  # which one is for the broker to check
     with pytest.raises(PeerViolation, match="bad_frame"):
         decode_from_host(pack(t="response", stream=1, status=status))
 
@@ -229,6 +234,7 @@ def test_close_codes_are_of_the_range_for_applications_and_each_its_own() -> Non
     assert {"superseded", "slug_forbidden", "route_slug_taken"} <= CLOSE_CODES.keys() & CODES.keys()
 
 
+@pytest.mark.hostile("T08")
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_frame_or_a_violation(message: bytes) -> None:
     for decode in (decode_from_host, decode_from_broker):

@@ -60,6 +60,7 @@ def test_a_group_without_a_command_shows_its_help_and_is_misused(
     assert "Commands:\n" in done.err
 
 
+@pytest.mark.hostile("C01")
 @pytest.mark.parametrize(
     "words",
     [
@@ -120,6 +121,7 @@ def misused(home: Path, *words: str) -> None:
     assert not home.exists()
 
 
+@pytest.mark.hostile("F01")
 @pytest.mark.parametrize(
     "name", ["..", ".", "a/b", "a\\b", "%2e%2e", "CON", "room\n", "", "-x", "a" * 65, "о", " a"]
 )
@@ -128,6 +130,7 @@ def test_what_is_no_name_of_a_room_makes_no_file(name: str, command: str, tmp_pa
     misused(tmp_path / "home", "room", command, "--", name)
 
 
+@pytest.mark.hostile("U01")
 @pytest.mark.parametrize(
     "alias",
     ["Operator", "оperator", "ｏperator", "operator\u200b", "operator ", "operator\n", "a" * 65],
@@ -136,6 +139,7 @@ def test_what_is_no_alias_is_invited_by_nobody(alias: str, tmp_path: Path) -> No
     misused(tmp_path / "home", "room", "invite", "--", alias)
 
 
+@pytest.mark.hostile("C01")
 def test_arguments_that_are_not_utf_8_are_refused(unserved: Terminal) -> None:
     before = unserved.files()
     junk = os.fsdecode(b"a\xffb")
@@ -154,6 +158,7 @@ def test_arguments_that_are_not_utf_8_are_refused(unserved: Terminal) -> None:
     assert unserved.files() == before
 
 
+@pytest.mark.hostile("C01")
 def test_flags_are_read_wherever_and_however_they_are_written(host: Terminal) -> None:
     host.run("send", "--json", "host", "one")
     host.run("send", "host", "--json", "two", "words")
@@ -174,6 +179,7 @@ def test_flags_are_read_wherever_and_however_they_are_written(host: Terminal) ->
     ]
 
 
+@pytest.mark.hostile("C08")
 def test_an_error_cannot_act_on_the_terminal(terminal: Terminal) -> None:
     err = terminal.fails(2, "--no\x1b[31mpe\u202e\x9b")
     assert "\x1b" not in err

@@ -89,6 +89,7 @@ def test_a_restart_of_the_server_is_waited_out(unserved: Terminal, served: Serve
     assert cursor_of(unserved) == 3
 
 
+@pytest.mark.hostile("C10")
 def test_the_last_line_says_why_it_ended(unserved: Terminal, served: Served) -> None:
     unserved.run("send", "host", "one")
     lines = unserved.run("attend", "--max-turns", "1").splitlines()
@@ -114,6 +115,7 @@ def rev(unserved: Terminal, served: Served, open_terminal: Callable[[str], Termi
     return terminal
 
 
+@pytest.mark.hostile("C10")
 @pytest.mark.parametrize(
     ("command", "code"), [("remove", "participant_removed"), ("rotate", "forbidden")]
 )
@@ -131,6 +133,7 @@ def test_a_seat_that_is_gone_ends_it(
     assert rev.here("attend").status == 1
 
 
+@pytest.mark.hostile("K03")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_with_its_own_code(
     number: signal.Signals, unserved: Terminal, served: Served
@@ -146,6 +149,7 @@ def test_a_signal_ends_it_with_its_own_code(
     assert done.err == ""
 
 
+@pytest.mark.hostile("K03")
 def test_a_signal_ends_a_one_shot_too(guest: Terminal, stub: StubServer) -> None:
     arrived = threading.Semaphore(0)
 
@@ -170,6 +174,7 @@ def test_what_is_not_concerning_is_slept_through(unserved: Terminal, served: Ser
     assert "Room brief" in next_line(attending)
 
 
+@pytest.mark.hostile("C10")
 def test_a_busy_server_is_asked_again_when_it_said(guest: Terminal, stub: StubServer) -> None:
     stub.answers = [
         refusal("429 Too Many Requests", "rate_limited", "retry-after: 1\r\n"),
@@ -192,6 +197,7 @@ def test_a_tunnel_that_is_down_is_waited_out(guest: Terminal, stub: StubServer) 
     assert guest.try_("attend", "--json").status == 0
 
 
+@pytest.mark.hostile("C10")
 def test_a_server_that_holds_nothing_is_not_asked_in_a_hot_loop(
     guest: Terminal, stub: StubServer
 ) -> None:
@@ -204,6 +210,7 @@ def test_a_server_that_holds_nothing_is_not_asked_in_a_hot_loop(
     attending.kill()
 
 
+@pytest.mark.hostile("C09")
 def test_what_was_not_printed_is_shown_again(unserved: Terminal, served: Served) -> None:
     for number in range(6):
         unserved.run("send", "host", f"{number} " + "x" * 20_000)

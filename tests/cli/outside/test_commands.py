@@ -11,6 +11,7 @@ from tests.cli.outside.terminal import Terminal, texts
 INVITE_KEYS = ["ok", "room", "alias", "kind", "token", "card_command", "browser_url"]
 
 
+@pytest.mark.hostile("C07")
 def test_starting_a_room_prints_where_it_is_and_no_token(
     open_terminal: Callable[[str], Terminal],
 ) -> None:
@@ -79,6 +80,7 @@ def test_what_may_not_be_invited_is_refused(alias: str, host: Terminal) -> None:
     assert len(json.loads(before)["participants"]) == len(json.loads(after)["participants"])
 
 
+@pytest.mark.hostile("A13")
 def test_an_alias_is_not_given_twice(host: Terminal) -> None:
     host.run("room", "invite", "twice")
     host.fails(1, "room", "invite", "twice")

@@ -3,6 +3,8 @@
 import json
 from collections.abc import Callable
 
+import pytest
+
 from tests.cli.outside.stub_server import StubServer, refusal
 from tests.cli.outside.terminal import Done, Terminal
 
@@ -50,6 +52,7 @@ def test_an_empty_home_is_no_failure(terminal: Terminal) -> None:
     assert not terminal.home.exists()
 
 
+@pytest.mark.hostile("S02", "S03")
 def test_a_torn_log_and_a_bad_line_are_found_and_left_alone(unserved: Terminal) -> None:
     unserved.run("send", "host", "one")
     log = unserved.home / "rooms" / "demo" / "messages.jsonl"
@@ -84,6 +87,7 @@ def test_damaged_files_are_found(unserved: Terminal) -> None:
     assert (done.status, found["seat"]) == (1, "FAIL")
 
 
+@pytest.mark.hostile("F03")
 def test_a_link_in_the_place_of_a_file_is_found(unserved: Terminal) -> None:
     log = unserved.home / "rooms" / "demo" / "messages.jsonl"
     log.unlink()

@@ -47,6 +47,7 @@ def heads(markdown: str) -> list[str]:
     return [line for line in markdown.splitlines() if line and not line.startswith(">")]
 
 
+@pytest.mark.hostile("I05")
 def test_no_text_can_forge_the_document(talked: Terminal, tmp_path: Path) -> None:
     path = tmp_path / "room.md"
     talked.run("export", "--output", str(path))
@@ -65,6 +66,7 @@ def test_no_text_can_forge_the_document(talked: Terminal, tmp_path: Path) -> Non
     assert "\u202e" not in text
 
 
+@pytest.mark.hostile("I05")
 def test_json_holds_everything_and_no_secret(talked: Terminal, tmp_path: Path) -> None:
     path = tmp_path / "room.json"
     result = talked.json("export", "--output", str(path))
@@ -108,6 +110,7 @@ def test_it_is_the_same_served_unserved_and_for_a_guest(
         assert first == second
 
 
+@pytest.mark.hostile("F04")
 def test_what_is_there_is_not_overwritten(talked: Terminal, tmp_path: Path) -> None:
     path = tmp_path / "room.md"
     path.write_text("mine")
@@ -124,6 +127,7 @@ def test_what_is_there_is_not_overwritten(talked: Terminal, tmp_path: Path) -> N
     assert [entry.name for entry in tmp_path.iterdir() if "tmp-" in entry.name] == []
 
 
+@pytest.mark.hostile("F04")
 @pytest.mark.parametrize("force", [[], ["--force"]])
 def test_only_a_file_is_written(force: list[str], talked: Terminal, tmp_path: Path) -> None:
     target = tmp_path / "target"
@@ -144,6 +148,7 @@ def test_only_a_file_is_written(force: list[str], talked: Terminal, tmp_path: Pa
     assert not (tmp_path / "no").exists()
 
 
+@pytest.mark.hostile("I05")
 def test_a_hostile_server_cannot_forge_the_document(
     guest: Terminal, stub: StubServer, tmp_path: Path
 ) -> None:

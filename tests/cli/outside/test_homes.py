@@ -14,6 +14,7 @@ from tests.cli.outside.terminal import Terminal, texts
 NOW = "2026-01-01T00:00:00.000Z"
 
 
+@pytest.mark.hostile("F05")
 def test_a_relative_home_is_refused(terminal: Terminal, tmp_path: Path) -> None:
     for words in (["room", "start", "demo"], ["room", "current"], ["doctor"]):
         done = terminal.try_(*words, AGENTGATHER_HOME="relative", cwd=tmp_path)
@@ -30,6 +31,7 @@ def test_without_a_home_variable_it_is_in_the_users_folder(
     assert (tmp_path / ".agentgather" / "rooms" / "demo" / "room.json").is_file()
 
 
+@pytest.mark.hostile("F05")
 @pytest.mark.parametrize("name", ["with a space", "with\nnewline", "with\udcffbyte", "ü$(id)"])
 def test_a_home_may_have_any_name(name: str, open_terminal: Callable[[str], Terminal]) -> None:
     terminal = open_terminal(name)
@@ -42,6 +44,7 @@ def test_a_home_may_have_any_name(name: str, open_terminal: Callable[[str], Term
     assert texts(terminal.log()) == ["@host hi", "@host two"]
 
 
+@pytest.mark.hostile("F05")
 def test_a_home_that_others_may_write_to_is_refused(unserved: Terminal) -> None:
     before = unserved.files()
     unserved.home.chmod(0o777)
@@ -60,6 +63,7 @@ def test_a_home_that_others_may_write_to_is_refused(unserved: Terminal) -> None:
     assert unserved.files() == before
 
 
+@pytest.mark.hostile("F05")
 def test_a_home_that_is_a_file_or_a_link_is_refused(
     open_terminal: Callable[[str], Terminal], tmp_path: Path
 ) -> None:
@@ -71,6 +75,7 @@ def test_a_home_that_is_a_file_or_a_link_is_refused(
     other.fails(1, "room", "start", "demo")
 
 
+@pytest.mark.hostile("F05")
 def test_all_files_are_private_whatever_the_umask(
     open_terminal: Callable[[str], Terminal],
 ) -> None:
@@ -264,6 +269,7 @@ def test_a_card_is_shown_until_it_was_used(
     guest.fails(1, "send", "host", "with the old token")
 
 
+@pytest.mark.hostile("A11")
 def test_a_token_lies_only_where_its_owner_keeps_it(
     unserved: Terminal, open_terminal: Callable[[str], Terminal], tmp_path: Path
 ) -> None:
@@ -287,6 +293,7 @@ def test_a_token_lies_only_where_its_owner_keeps_it(
     assert set(holders(guest)) <= {"current-room.json", "seats/demo.json"}
 
 
+@pytest.mark.hostile("A15")
 def test_no_token_is_in_the_arguments_of_a_process(unserved: Terminal) -> None:
     served = unserved.serve()
     token = unserved.seat()["token"]

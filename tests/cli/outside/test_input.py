@@ -35,6 +35,7 @@ def test_a_dash_among_words_is_a_word(host: Terminal) -> None:
     assert last(host) == "@host - and more"
 
 
+@pytest.mark.hostile("C02")
 @pytest.mark.parametrize(
     "stdin",
     [b"", b" \n\t\n", b"\xff\xfe", b"ok \xed\xa0\x80", b"x" * 1_000_000, b"\x00" * 1_000_000],
@@ -47,11 +48,13 @@ def test_what_is_no_text_is_refused_and_nothing_is_posted(stdin: bytes, host: Te
     assert len(host.log()) == before
 
 
+@pytest.mark.hostile("C02")
 @pytest.mark.parametrize("words", [[""], [" ", " "], ["--text", ""], ["--text", "a", "b"]])
 def test_an_empty_text_and_two_texts_are_misuse(words: list[str], host: Terminal) -> None:
     host.fails(2, "send", "host", *words)
 
 
+@pytest.mark.hostile("C02")
 def test_a_text_over_the_limit_is_refused(host: Terminal) -> None:
     before = len(host.log())
     done = host.here("send", "host", "-", stdin=b"x" * 24_000)
@@ -74,6 +77,7 @@ def test_a_summary_may_be_a_file_and_has_a_limit_of_its_own(host: Terminal, tmp_
     host.fails(2, "handoff", "host", "--summary", str(path))
 
 
+@pytest.mark.hostile("C02")
 def test_a_file_may_be_a_pipe(terminal: Terminal, tmp_path: Path) -> None:
     fifo = tmp_path / "brief"
     os.mkfifo(fifo)
@@ -84,6 +88,7 @@ def test_a_file_may_be_a_pipe(terminal: Terminal, tmp_path: Path) -> None:
     assert "Goal: piped" in terminal.run("room", "brief", "view")
 
 
+@pytest.mark.hostile("C02")
 def test_a_closed_standard_input_is_an_empty_one(host: Terminal) -> None:
     done = subprocess.run(
         ["bash", "-c", '"$@" <&-', "-", *AGENTGATHER, "send", "host", "-"],

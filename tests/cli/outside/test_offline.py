@@ -82,6 +82,7 @@ def test_a_wait_without_a_server_says_how_to_get_one(unserved: Terminal) -> None
     assert "agentgather room serve" in unserved.fails(69, "watch")
 
 
+@pytest.mark.hostile("S12")
 def test_while_another_process_has_the_lock_nothing_is_written(
     unserved: Terminal, holder: "subprocess.Popen[str]"
 ) -> None:
@@ -99,6 +100,7 @@ def test_while_another_process_has_the_lock_nothing_is_written(
     assert unserved.files() == before
 
 
+@pytest.mark.hostile("S12")
 def test_a_stranger_on_the_port_of_a_server_that_is_gone_sees_no_token(unserved: Terminal) -> None:
     unserved.run("send", "host", "once, so that the room has had an owner")
     with socket.create_server(("127.0.0.1", 0)) as stranger:
@@ -111,6 +113,7 @@ def test_a_stranger_on_the_port_of_a_server_that_is_gone_sees_no_token(unserved:
     assert texts(unserved.log())[-1] == "@host hi"
 
 
+@pytest.mark.hostile("S12")
 def test_many_commands_at_once_all_get_their_turn(unserved: Terminal) -> None:
     running = [unserved.start("send", "host", f"text {number}") for number in range(3)]
     assert [process.wait(20) for process in running] == [0] * 3

@@ -36,6 +36,7 @@ def in_shell(host: Terminal, script: str, **environment: str) -> "subprocess.Com
     return done
 
 
+@pytest.mark.hostile("U05", "C08")
 def test_what_acts_on_a_terminal_is_made_visible(host: Terminal) -> None:
     for command in (["messages"], ["read", "--since", "0"], ["watch", "--since", "0"]):
         out = host.run(*command)
@@ -50,6 +51,7 @@ def test_json_carries_every_character_and_shows_none_that_acts(host: Terminal) -
     assert json.loads(out.splitlines()[0])["text"] == "@host " + HOSTILE
 
 
+@pytest.mark.hostile("C08")
 def test_each_line_of_a_message_has_its_own_prefix(host: Terminal) -> None:
     second = host.log()[1]
     lines = host.run("messages", "--since", "1", "--limit", "1").splitlines()
@@ -60,6 +62,7 @@ def test_each_line_of_a_message_has_its_own_prefix(host: Terminal) -> None:
     ]
 
 
+@pytest.mark.hostile("C08")
 @pytest.mark.parametrize("words", ["messages", "messages --json", "attend --since 0"])
 def test_a_reader_that_has_enough_is_no_error(words: str, host: Terminal) -> None:
     done = in_shell(host, f"agentgather {words} | head -1; exit ${{PIPESTATUS[0]}}")
@@ -68,6 +71,7 @@ def test_a_reader_that_has_enough_is_no_error(words: str, host: Terminal) -> Non
     assert len(done.stdout.splitlines()) == 1
 
 
+@pytest.mark.hostile("C08")
 def test_a_closed_output_makes_no_traceback(host: Terminal) -> None:
     assert in_shell(host, "agentgather messages >&-").stderr.count("\n") <= 1
     assert in_shell(host, "agentgather --version >&-").stderr.count("\n") <= 1
@@ -76,6 +80,7 @@ def test_a_closed_output_makes_no_traceback(host: Terminal) -> None:
     assert in_shell(host, "agentgather messages >&- 2>&- <&-").stderr == ""
 
 
+@pytest.mark.hostile("C08")
 def test_a_full_disk_behind_the_output_is_one_plain_line(host: Terminal) -> None:
     for command in ("messages", "messages --json", "room status", "export --output -", "doctor"):
         done = in_shell(host, f"agentgather {command} > /dev/full")
@@ -84,6 +89,7 @@ def test_a_full_disk_behind_the_output_is_one_plain_line(host: Terminal) -> None
         assert "No space left on device" in done.stderr
 
 
+@pytest.mark.hostile("C09")
 def test_nothing_counts_as_read_that_was_not_written(host: Terminal) -> None:
     cursor = host.home / "rooms" / "demo" / "cursors" / "host.json"
     cursor.unlink(missing_ok=True)
@@ -94,6 +100,7 @@ def test_nothing_counts_as_read_that_was_not_written(host: Terminal) -> None:
     assert not cursor.exists()
 
 
+@pytest.mark.hostile("C08")
 @pytest.mark.parametrize(
     "environment",
     [

@@ -21,6 +21,7 @@ def test_a_signal_ends_a_server_in_order(number: signal.Signals, unserved: Termi
     assert read_holder(lock) is None
 
 
+@pytest.mark.hostile("K03")
 @pytest.mark.parametrize(
     ("first", "second"), [(signal.SIGHUP, signal.SIGINT), (signal.SIGHUP, signal.SIGTERM)]
 )
@@ -38,6 +39,7 @@ def test_a_second_signal_ends_it_at_once(
     assert ended(served.process).status in (128 + first, 128 + second)
 
 
+@pytest.mark.hostile("S11")
 def test_a_room_is_served_once(unserved: Terminal, served: Served) -> None:
     before = unserved.files()
     for words in (["room", "serve"], ["up", "demo"], ["up"]):
@@ -68,6 +70,7 @@ def test_listening_beyond_this_machine_when_asked_for(unserved: Terminal) -> Non
     served.stop()
 
 
+@pytest.mark.hostile("U06")
 @pytest.mark.parametrize(
     "words",
     [

@@ -21,6 +21,7 @@ MESSAGE = {
 POSTED = json_answer({"ok": True, "message": MESSAGE}, "201 Created")
 
 
+@pytest.mark.hostile("C04")
 def test_a_post_that_no_server_took_is_not_called_sent(guest: Terminal, stub: StubServer) -> None:
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         port = nobody.getsockname()[1]
@@ -44,6 +45,7 @@ def test_a_post_that_no_server_took_is_not_called_sent(guest: Terminal, stub: St
     assert guest.files() == before
 
 
+@pytest.mark.hostile("C04")
 def test_a_lost_answer_is_asked_for_again_under_the_same_key(
     guest: Terminal, stub: StubServer
 ) -> None:
@@ -54,6 +56,7 @@ def test_a_lost_answer_is_asked_for_again_under_the_same_key(
     assert first["client_msg_id"].startswith("cli-")
 
 
+@pytest.mark.hostile("C03", "C04")
 @pytest.mark.parametrize(
     "answer",
     [
@@ -90,6 +93,7 @@ def test_an_answer_that_says_nothing_leaves_the_outcome_open(
     assert guest.files() == before
 
 
+@pytest.mark.hostile("C03")
 def test_a_redirect_is_not_followed(guest: Terminal, stub: StubServer) -> None:
     with StubServer() as elsewhere:
         for status in ("301 Moved Permanently", "302 Found", "307 Temporary Redirect"):
@@ -114,6 +118,7 @@ def endless_head(connection: socket.socket) -> None:
         connection.sendall(b"x: " + b"y" * 1000 + b"\r\n")
 
 
+@pytest.mark.hostile("C03")
 @pytest.mark.parametrize("answer", [endless, endless_head])
 @pytest.mark.parametrize("command", ["room status", "messages", "room brief view"])
 def test_an_answer_without_an_end_is_cut(
@@ -125,6 +130,7 @@ def test_an_answer_without_an_end_is_cut(
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.hostile("C12")
 def test_a_proxy_of_the_environment_never_sees_the_token(guest: Terminal, stub: StubServer) -> None:
     stub.answers = [POSTED]
     with StubServer() as proxy:
@@ -143,6 +149,7 @@ def test_not_now_is_an_exit_code_of_its_own(guest: Terminal, stub: StubServer) -
     assert guest.here("messages").status == 75
 
 
+@pytest.mark.hostile("C08")
 def test_what_a_server_says_cannot_act_on_the_terminal(guest: Terminal, stub: StubServer) -> None:
     evil = "no\x1b]0;pwned\x07\u202e\r\nagentgather: sent #1"
     stub.answers = [json_answer({"ok": False, "error": "x", "message": evil}, "403 Forbidden")]
@@ -150,6 +157,7 @@ def test_what_a_server_says_cannot_act_on_the_terminal(guest: Terminal, stub: St
     assert [character for character in "\x1b\x07\u202e\r" if character in err] == []
 
 
+@pytest.mark.hostile("C08")
 def test_a_roster_from_a_hostile_server_cannot_act_on_the_terminal(
     guest: Terminal, stub: StubServer
 ) -> None:
@@ -195,6 +203,7 @@ def test_a_roster_from_a_hostile_server_cannot_act_on_the_terminal(
             assert character not in done.err, command
 
 
+@pytest.mark.hostile("C05")
 @pytest.mark.parametrize("url", ["http://192.0.2.1", "http://rooms.example:8787/x"])
 def test_a_token_is_not_sent_in_the_clear_to_another_machine(url: str, guest: Terminal) -> None:
     seat = guest.seat() | {"baseUrl": url}
@@ -205,6 +214,7 @@ def test_a_token_is_not_sent_in_the_clear_to_another_machine(url: str, guest: Te
     assert "--insecure" in guest.fails(2, *join, stdin=b"agp_" + b"r" * 43)
 
 
+@pytest.mark.hostile("C04")
 @pytest.mark.parametrize("url", ["https://127.0.0.1:{port}", "http://no-such-name.invalid"])
 def test_no_tls_and_no_name_are_plain_failures(url: str, guest: Terminal, stub: StubServer) -> None:
     stub.answers = [b"HTTP/1.1 400 Bad Request\r\n\r\n"]
@@ -215,6 +225,7 @@ def test_no_tls_and_no_name_are_plain_failures(url: str, guest: Terminal, stub: 
     assert not any(b"agp_" in request for request in stub.requests)
 
 
+@pytest.mark.hostile("C03")
 def test_a_page_that_leads_nowhere_does_not_hold_a_reader(
     guest: Terminal, stub: StubServer
 ) -> None:

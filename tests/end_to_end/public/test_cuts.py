@@ -73,6 +73,7 @@ async def cut(proxy: CuttingProxy, number: int) -> None:
     proxy.mend()
 
 
+@pytest.mark.hostile("T14", "T15")
 @pytest.mark.slow
 async def test_fifty_cuts_under_load_lose_nothing(tmp_path: Path, broker: Broker) -> None:
     async with open_cutting_proxy(broker.port) as proxy:

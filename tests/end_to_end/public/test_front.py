@@ -57,6 +57,7 @@ def test_an_event_stream_is_there_at_once_and_so_is_each_event(front: Front, roo
         stream.communicate()
 
 
+@pytest.mark.hostile("H29")
 @pytest.mark.parametrize("version", ["--http1.1", "--http2"])
 @pytest.mark.parametrize("path", ["wait", "events"])
 def test_who_leaves_keeps_no_place(front: Front, room: Host, version: str, path: str) -> None:
@@ -72,6 +73,7 @@ def test_who_leaves_keeps_no_place(front: Front, room: Host, version: str, path:
     assert time.monotonic() - began < AT_ONCE_SECONDS
 
 
+@pytest.mark.hostile("A02", "O06")
 def test_a_token_is_good_in_its_own_room_and_for_its_own_origin(front: Front, room: Host) -> None:
     other = front.host("other")
     other.opens()
@@ -98,6 +100,7 @@ def test_a_body_that_is_too_long_is_refused_in_the_same_words(front: Front, room
         assert answer.json["message"] == "The body is over 64 KiB."
 
 
+@pytest.mark.hostile("R04", "R05")
 def test_two_clients_behind_caddy_have_a_budget_each(front: Front, room: Host) -> None:
     def strangers(address: str, path: str, *further: str) -> list[int]:
         return front.curl.statuses(f"{front.url}{path}", "--interface", address, *further)
@@ -119,6 +122,7 @@ def test_two_clients_behind_caddy_have_a_budget_each(front: Front, room: Host) -
     assert came.status == 200
 
 
+@pytest.mark.hostile("R08")
 def test_who_guesses_names_or_tokens_is_stopped(front: Front, room: Host) -> None:
     guesses = front.curl.statuses(f"{front.url}/guess-[1-300]", "--interface", "127.0.0.4")
     assert guesses == [404] * A_MINUTES_REQUESTS + [429] * (300 - A_MINUTES_REQUESTS)
@@ -134,6 +138,7 @@ def test_who_guesses_names_or_tokens_is_stopped(front: Front, room: Host) -> Non
     assert from_there.status == 200
 
 
+@pytest.mark.hostile("B19")
 def test_nobody_wrote_down_a_secret_also_where_something_failed(front: Front, room: Host) -> None:
     ada = room.invite("ada", "human")
     card = f"{front.url}/demo/card?participant=ada&token={ada['token']}"

@@ -68,6 +68,7 @@ def answers(waits: Waits) -> list[str]:
     return [wait.communicate(timeout=BACK_SECONDS)[0] for wait in waits]
 
 
+@pytest.mark.hostile("T04")
 @pytest.mark.slow
 def test_a_broker_that_was_killed_comes_back_and_gives_no_name_away(
     lifted_front: Front, room: Host, agent: CurlAgent
@@ -99,6 +100,7 @@ def test_a_broker_that_was_killed_comes_back_and_gives_no_name_away(
     eventually(lambda: "after the kill" in agent.texts())
 
 
+@pytest.mark.hostile("B13")
 @pytest.mark.slow
 def test_a_broker_that_is_told_to_stop_answers_all_and_has_the_hosts_back(
     lifted_front: Front, room: Host, agent: CurlAgent
@@ -135,6 +137,7 @@ def test_a_broker_that_is_told_to_stop_answers_all_and_has_the_hosts_back(
     assert events.count("start") == events.count("stop") + 2, "one kill, one order, and it runs"
 
 
+@pytest.mark.hostile("K09")
 @pytest.mark.slow
 def test_a_tunnel_of_its_own_is_killed_and_has_its_name_back(lifted_front: Front) -> None:
     front = lifted_front
@@ -185,6 +188,7 @@ def test_a_tunnel_of_its_own_is_killed_and_has_its_name_back(lifted_front: Front
     assert host.room.stop() == 0
 
 
+@pytest.mark.hostile("K10")
 @pytest.mark.slow
 def test_a_machine_that_slept_for_a_while_is_there_when_it_wakes(
     lifted_front: Front, room: Host, agent: CurlAgent
@@ -202,6 +206,7 @@ def test_a_machine_that_slept_for_a_while_is_there_when_it_wakes(
     eventually(lambda: "after the nap" in agent.texts())
 
 
+@pytest.mark.hostile("K09")
 @pytest.mark.slow
 def test_a_host_that_was_killed_comes_back_with_room_and_name(
     lifted_front: Front, room: Host, agent: CurlAgent

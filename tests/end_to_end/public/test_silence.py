@@ -178,6 +178,7 @@ def silences(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Fut
         yield {name: beside.submit(run, name, folder) for name, folder in folders.items()}
 
 
+@pytest.mark.hostile("W09", "T16")
 @pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
 def test_a_silence_is_noticed_at_both_ends_and_ends_well(
