@@ -13,7 +13,7 @@ PACKAGE: Final = ROOT / "agentgather"
 OURS: Final = frozenset(
     {
         *("wire", "domain", "edge", "link", "storage", "page"),
-        *("server", "tunnel", "broker", "cli"),
+        *("server", "tunnel", "broker", "conformance", "cli"),
     }
 )
 
@@ -46,6 +46,9 @@ LAYERS: Final = {
     "tunnel": row("wire edge link", "", "it carries requests to a responder it is given"),
     "broker": row(
         "wire edge link page", "", "'the broker keeps nothing' is to be true by construction"
+    ),
+    "conformance": row(
+        "wire", "", "it is to find what the program gets wrong, and must not get it wrong with it"
     ),
     "cli": row(" ".join(OURS), "", "it is the only place where the parts are wired together"),
 }

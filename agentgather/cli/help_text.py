@@ -31,6 +31,7 @@ EXIT_STATUS: Final[Rows] = (
 )
 ENVIRONMENT: Final[Rows] = (
     ("AGENTGATHER_HOME", "the folder of rooms and seats, if not ~/.agentgather"),
+    ("AGENTGATHER_HOST_TOKEN", "the host's token, for `agentgather conformance`"),
     ("AGENTGATHER_REGISTRATION_TOKEN", "the token for a broker that asks for one"),
     ("AGENTGATHER_UNPACK_DIR", "where the program that is one file unpacks itself"),
     ("AGENTGATHER_TRACEBACK", "if not empty, show where it went wrong"),

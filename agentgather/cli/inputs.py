@@ -7,6 +7,7 @@ from typing import BinaryIO, Final
 from agentgather.cli.context import Context
 from agentgather.cli.failures import Misused
 from agentgather.domain.text import is_blank, utf16_units
+from agentgather.domain.tokens import is_token
 from agentgather.wire.limits import MAX_TEXT_UNITS
 
 # Four bytes hold any character, and no text of ours is longer than a message's.
@@ -92,6 +93,25 @@ def read_text_file(path: str, what: str) -> str:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "no path"
         raise Misused(f"cannot read the {what} from {path}: {reason}") from None
+
+
+def given_token(context: Context, token: str | None, path: str | None, *, flag: str) -> str:
+    """Give the token of ``flag``, whose ``-`` is standard input, or of the file ``flag``-file.
+
+    Raises:
+        Misused: there is none or two of them, it cannot be read, or it is no token.
+
+    """
+    if (token is None) == (path is None):
+        raise Misused(f"give the token: {flag}-file FILE, or `{flag} -` for standard input")
+    if path is not None:
+        token = read_text_file(path, "token")
+    elif token == "-":  # noqa: S105 - the name of standard input
+        token = read_stdin(context, "token")
+    assert token is not None
+    if not is_token(token.strip()):
+        raise Misused("that is no token; a token starts with agp_")
+    return token.strip()
 
 
 def without_last_line_end(text: str) -> str:

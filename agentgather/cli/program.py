@@ -45,6 +45,7 @@ COMMANDS: Final[Table] = {
     "export": (f"{_HERE}.export:export", "write the whole room to a file"),
     "broker": (f"{_HERE}.broker:broker", "run a public relay for rooms"),
     "doctor": (f"{_HERE}.doctor:doctor", "check the home, the room and its server"),
+    "conformance": (f"{_HERE}.conformance:conformance", "try the contract on a server"),
     "instructions": (f"{_HERE}.instructions:instructions", "print an agent's operating card"),
     "completion": (f"{_HERE}.completion:completion", "print a shell's completion script"),
 }

@@ -19,6 +19,7 @@ from msgspec import UNSET, Raw
 
 from agentgather.wire import api, limits, records
 from agentgather.wire.errors import CODES, Refusal
+from generate.conformance import conformance
 from generate.frames import frames
 from generate.hostile import PAGE, hostile
 from generate.openapi import openapi
@@ -58,6 +59,7 @@ def generate() -> dict[str, str]:
     files["openapi.json"] = _json(openapi(components(every, "#/components/schemas/{name}")))
     files["errors.md"] = _errors()
     files["limits.md"] = _limits()
+    files["conformance.md"] = f"{_GENERATED}\n\n{conformance()}"
     files["frames.md"] = f"{_GENERATED}\n\n{frames()}"
     files[f"../{PAGE}"] = f"{_GENERATED}\n\n{hostile(SPEC.parent)}"
     return files

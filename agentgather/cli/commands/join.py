@@ -6,10 +6,9 @@ from agentgather.cli.base_url import BaseUrl
 from agentgather.cli.candidates import files
 from agentgather.cli.context import DEFAULT_BASE_URL, Context
 from agentgather.cli.failures import Misused, Refused
-from agentgather.cli.inputs import read_stdin, read_text_file
+from agentgather.cli.inputs import given_token
 from agentgather.cli.options import ALIAS, SLUG, json_option
 from agentgather.cli.seat_keys import INSECURE
-from agentgather.domain.tokens import is_token
 from agentgather.storage.seats import read_seat, write_seat
 from agentgather.wire.records import CurrentRoom
 
@@ -49,9 +48,8 @@ def join(
     """Join a room."""
     context.insecure |= insecure
     base = BaseUrl(url, insecure=context.insecure)
-    seat = CurrentRoom(
-        roomId=room, alias=alias, token=_token(context, token, token_file), baseUrl=base.text
-    )
+    token = given_token(context, token, token_file, flag="--token")
+    seat = CurrentRoom(roomId=room, alias=alias, token=token, baseUrl=base.text)
     if not (base.is_tls or base.is_loopback):
         seat.extra[INSECURE] = True
     context.check_home()
@@ -72,16 +70,3 @@ def join(
     api.join()
     document = {"ok": True, "room": room, "alias": alias, "baseUrl": base.text}
     context.emit(document, f"you are {alias} in {room}; stay with `agentgather attend`")
-
-
-def _token(context: Context, token: str | None, token_file: str | None) -> str:
-    if (token is None) == (token_file is None):
-        raise Misused("give the token: --token-file FILE, or `--token -` for standard input")
-    if token_file is not None:
-        token = read_text_file(token_file, "token")
-    elif token == "-":  # noqa: S105 - the name of standard input
-        token = read_stdin(context, "token")
-    assert token is not None
-    if not is_token(token.strip()):
-        raise Misused("that is no token; a token starts with agp_")
-    return token.strip()

@@ -1,0 +1,1 @@
+"""The clauses, by the part of the contract that they are of."""

@@ -1,0 +1,148 @@
+"""Tries clauses on a room, one after the other, and leaves the room as it was found.
+
+What stays are lines of the log: nobody can take those back.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, Literal, NamedTuple
+
+import trio
+
+from agentgather.conformance.answer import Document
+from agentgather.conformance.clause import Clause, Stage
+from agentgather.conformance.client import Client
+from agentgather.conformance.connection import request_bytes
+from agentgather.conformance.place import Unreachable
+from agentgather.conformance.room import Room, Seat
+from agentgather.conformance.verdict import Broken, NotChecked
+
+CLAUSE_SECONDS: Final = 120.0
+"""One clause, whole; the longest waits for a rate that is used up."""
+TIDY_SECONDS: Final = 120.0
+"""Removing the seats again; their number may use a rate up."""
+
+Outcome = Literal["passed", "failed", "skipped"]
+
+
+class Result(NamedTuple):
+    """What came of one clause. ``detail`` is empty where it passed."""
+
+    clause: Clause
+    outcome: Outcome
+    detail: str
+
+
+class NoRoom(Exception):
+    """What answers there cannot be tried: it is no room, or no open one of this host."""
+
+
+async def look(client: Client, token: str) -> Document:
+    """Give what the room says of itself to its host.
+
+    Raises:
+        Unreachable: nobody answers there.
+        NoRoom: it is no open room, or the token is not its host's.
+
+    """
+    try:
+        client.is_tunnelled = await _is_tunnelled(client)
+        answer = await client.ask("GET", "/status", token)
+        if answer.status in (401, 403, 410):
+            raise NoRoom(f"the room does not take the token: {answer.told()}")
+        status = answer.document()
+    except (Broken, trio.TooSlowError) as error:
+        raise NoRoom(f"GET /status is not answered as by a room: {error}") from None
+    if not {"me", "room", "attendance_policy", "participants"} <= status.keys():
+        raise NoRoom("GET /status is not answered as by a room")
+    if status.get("is_host") is not True:
+        raise NoRoom("the token is a participant's, not the host's")
+    if status.get("room_status") != "open":
+        raise NoRoom("the room is closed; make a new one")
+    return status
+
+
+async def try_clauses(
+    client: Client,
+    token: str,
+    status: Document,
+    clauses: Sequence[Clause],
+    *,
+    run: str,
+    may_close: bool = False,
+    begin: Callable[[Clause], None] = lambda _: None,
+    end: Callable[[Result], None] = lambda _: None,
+    warn: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Try clauses on a room that :func:`look` has found, and tidy up.
+
+    ``begin`` and ``end`` are told of each, ``warn`` of what could not be tidied up.
+    """
+    host = Seat(str(status["me"]), token, {})
+    room = Room(client, host, status, run=run, may_close=may_close)
+    try:
+        for stage in Stage:
+            chosen = [clause for clause in clauses if clause.stage is stage]
+            if stage is Stage.TOGETHER:
+                await _try_together(room, chosen, begin, end)
+                continue
+            for clause in chosen:
+                begin(clause)
+                end(await _try(room, clause))
+    finally:
+        # What was made is removed also where the run is cut short.
+        with trio.move_on_after(TIDY_SECONDS, shield=True) as tidying:
+            await _tidy(room, warn)
+        if tidying.cancelled_caught:
+            warn(f"it is not done after {TIDY_SECONDS:g} s")
+        await client.close()
+
+
+async def _try_together(
+    room: Room,
+    clauses: Iterable[Clause],
+    begin: Callable[[Clause], None],
+    end: Callable[[Result], None],
+) -> None:
+    async def try_one(clause: Clause) -> None:
+        end(await _try(room, clause))
+
+    async with trio.open_nursery() as trying:
+        for clause in clauses:
+            begin(clause)
+            trying.start_soon(try_one, clause)
+
+
+async def _try(room: Room, clause: Clause) -> Result:
+    if clause.stage is Stage.CLOSING and not room.may_close:
+        return Result(clause, "skipped", "it closes the room; say --close to allow that")
+    try:
+        with trio.fail_after(CLAUSE_SECONDS):
+            await clause.check(room)
+    except NotChecked as skipped:
+        return Result(clause, "skipped", str(skipped))
+    except Broken as broken:
+        return Result(clause, "failed", str(broken))
+    except Unreachable as error:
+        return Result(clause, "failed", f"the server takes no connection: {error}")
+    except trio.TooSlowError:
+        return Result(clause, "failed", "it takes too long")
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        # A document of a server has any shape, and a check reads it as the contract has it.
+        return Result(clause, "failed", f"an answer lacks what it should have: {error!r}")
+    return Result(clause, "passed", "")
+
+
+async def _tidy(room: Room, warn: Callable[[str], None]) -> None:
+    try:
+        await room.tidy()
+    except (Broken, Unreachable, trio.TooSlowError, LookupError, TypeError) as error:
+        warn(str(error) or "the server does not answer")
+
+
+async def _is_tunnelled(client: Client) -> bool:
+    """Ask what only a broker knows: the state of the route that the base URL's path names."""
+    if not client.place.prefix:
+        return False
+    host = f"Host: {client.place.netloc}"
+    answer = await client.raw(request_bytes("GET", client.place.prefix, [host]))
+    return answer.status == 200 and b'"route_slug"' in answer.body
