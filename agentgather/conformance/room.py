@@ -54,6 +54,8 @@ class Room:
         self._run = run
         self._seats: dict[Seats, Seat] = {Seats.HOST: host}
         self._guests: list[str] = []
+        self.removed: Seat | None = None
+        """One that was removed, if any was by now."""
 
     # --- Seats -----------------------------------------------------------------------
     async def seat(self, which: Seats) -> Seat:
@@ -89,17 +91,29 @@ class Room:
         return alias
 
     async def rotate(self, seat: Seat) -> Seat:
-        """Give a seat a new token."""
+        """Give a seat a new token; where clauses share it, from now on."""
         answer = await self.ask("POST", f"/participants/{seat.alias}/rotate", self.host)
         invite = answer.document()
-        return Seat(seat.alias, str(invite["token"]), invite)
+        fresh = Seat(seat.alias, str(invite["token"]), invite)
+        for which, shared in self._seats.items():
+            if shared.alias == seat.alias:
+                self._seats[which] = fresh
+        return fresh
 
     async def remove(self, seat: Seat) -> Document:
         """Remove a seat."""
         answer = await self.ask("POST", f"/participants/{seat.alias}/remove", self.host)
         document = answer.document()
         self._guests.remove(seat.alias)
+        self.removed = seat
         return document
+
+    async def gone(self) -> Seat:
+        """Give a seat that was removed. The host's writes are few a minute, so it is shared."""
+        if self.removed is None:
+            await self.remove(await self.guest("gone", kind="human"))
+        assert self.removed is not None
+        return self.removed
 
     async def tidy(self) -> None:
         """Remove all seats, and put brief and policy back."""

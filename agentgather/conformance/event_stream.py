@@ -1,0 +1,60 @@
+"""Server-sent events, as a client of a room reads them."""
+
+import json
+from typing import NamedTuple
+
+import trio
+
+from agentgather.conformance.answer import Document
+from agentgather.conformance.connection import Body
+from agentgather.conformance.verdict import Broken
+
+
+class Event(NamedTuple):
+    """One event. ``id`` is empty where it has none."""
+
+    name: str
+    id: str
+    data: Document
+
+
+class EventStream:
+    """Reads events from a body; each is due within ``seconds``."""
+
+    def __init__(self, body: Body, seconds: float) -> None:
+        self._body = body
+        self._seconds = seconds
+        self._received = ""
+
+    async def event(self, *names: str, seconds: float | None = None) -> Event:
+        """Give the next event of one of these names; others are passed over.
+
+        Raises:
+            Broken: it does not come, or the stream ends before.
+
+        """
+        within = self._seconds if seconds is None else seconds
+        with trio.move_on_after(within):
+            while True:
+                found = await self.next()
+                if found is None:
+                    raise Broken(f"the stream ends without {' or '.join(names)}")
+                if found.name in names:
+                    return found
+        raise Broken(f"no event {' or '.join(names)} within {within:g} s")
+
+    async def next(self) -> Event | None:
+        """Give the next event, whatever it is; None at the end of the stream."""
+        while "\n\n" not in self._received:
+            more = await self._body.more()
+            if not more:
+                return None
+            self._received += more.decode("utf-8", "replace").replace("\r\n", "\n")
+        block, _, self._received = self._received.partition("\n\n")
+        lines = [line.partition(":") for line in block.split("\n") if not line.startswith(":")]
+        fields = [(name, value.removeprefix(" ")) for name, _, value in lines]
+        data = [value for name, value in fields if name == "data"]
+        if len(data) != 1:
+            raise Broken(f"the data of an event has {len(data)} lines, not 1")
+        named = dict(fields)
+        return Event(named.get("event", "message"), named.get("id", ""), json.loads(data[0]))
