@@ -17,8 +17,8 @@ from agentgather.conformance.catalogue import CLAUSES
 from agentgather.conformance.clause import Clause
 from agentgather.conformance.client import Client
 from agentgather.conformance.place import Place, Unreachable
-from agentgather.conformance.room import ALIASES
 from agentgather.conformance.run import NoRoom, look, try_clauses
+from agentgather.conformance.seat import ALIASES
 
 _RUN_BYTES: Final = 3
 

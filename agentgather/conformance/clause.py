@@ -4,7 +4,8 @@ from collections.abc import Awaitable, Callable
 from enum import Enum
 from typing import Final, NamedTuple
 
-from agentgather.conformance.room import Room, Seats
+from agentgather.conformance.room import Room
+from agentgather.conformance.seat import Seats
 from agentgather.conformance.verdict import Broken
 from agentgather.wire.errors import CODES
 

@@ -170,7 +170,8 @@ class Client:
         except BaseException:
             await connection.close()
             raise
-        if "close" in answer.field("connection").lower():
+        # Of two that were asked at the same time one is kept.
+        if self._kept is not None or "close" in answer.field("connection").lower():
             await connection.close()
         else:
             self._kept = connection

@@ -27,7 +27,8 @@ class Connection:
         self._stream = stream
         self._received = b""
         self._asked_at = 0.0
-        self._is_over = False
+        self.is_over = False
+        """Whether the server has closed it, as far as :meth:`is_silent` knows."""
         self.answers = 0
         """How many were read from it."""
 
@@ -84,7 +85,7 @@ class Connection:
         with trio.move_on_after(seconds):
             more = await self._receive()
             self._received += more
-            self._is_over = not more
+            self.is_over = not more
             return False
         return True
 
@@ -101,7 +102,7 @@ class Connection:
         if self._received:
             reader.receive_data(self._received)
             self._received = b""
-        if self._is_over:
+        if self.is_over:
             reader.receive_data(b"")
         return reader
 

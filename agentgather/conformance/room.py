@@ -2,37 +2,18 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from enum import Enum
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from agentgather.conformance.answer import Answer, Document
 from agentgather.conformance.client import Client
 from agentgather.conformance.connection import Connection
+from agentgather.conformance.seat import ALIASES, Seat, Seats
 from agentgather.conformance.verdict import Broken, holds
 
-ALIASES: Final = "conformance-"
-"""How the aliases of all seats begin that are made here."""
 PAST: Final = 999_999_999_999_999
 """A cursor past the end of any log."""
 HELD_SECONDS: Final = 0.3
 """A request that is not answered by then is held."""
-
-
-class Seats(Enum):
-    """Those that every clause may use."""
-
-    HOST = "host"
-    HUMAN = "human"
-    AGENT = "agent"
-    OBSERVER = "observer"
-
-
-class Seat(NamedTuple):
-    """A seat and its token. ``invite`` is what its making was answered."""
-
-    alias: str
-    token: str
-    invite: Document
 
 
 class Room:

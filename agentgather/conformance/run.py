@@ -13,7 +13,8 @@ from agentgather.conformance.clause import Clause, Stage
 from agentgather.conformance.client import Client
 from agentgather.conformance.connection import request_bytes
 from agentgather.conformance.place import Unreachable
-from agentgather.conformance.room import Room, Seat
+from agentgather.conformance.room import Room
+from agentgather.conformance.seat import Seat
 from agentgather.conformance.verdict import Broken, NotChecked
 
 CLAUSE_SECONDS: Final = 120.0

@@ -9,7 +9,8 @@ import trio
 from agentgather.conformance.answer import Answer
 from agentgather.conformance.clause import API, Clause, Stage, gets, refused
 from agentgather.conformance.event_stream import EventStream
-from agentgather.conformance.room import PAST, Room, Seat, Seats
+from agentgather.conformance.room import PAST, Room
+from agentgather.conformance.seat import Seat, Seats
 from agentgather.conformance.verdict import Broken, holds, same
 from agentgather.wire.limits import HEARTBEAT_SECONDS
 from agentgather.wire.names import ATTENDANCE_POLICIES

@@ -4,7 +4,8 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from agentgather.conformance.clause import API, WAIT, Clause
-from agentgather.conformance.room import Room, Seat
+from agentgather.conformance.room import Room
+from agentgather.conformance.seat import Seat
 from agentgather.conformance.verdict import holds, same
 from agentgather.wire.names import ATTENDANCE_POLICIES
 

@@ -3,7 +3,8 @@
 from typing import Final
 
 from agentgather.conformance.clause import API, Clause, Try, refused
-from agentgather.conformance.room import Room, Seats
+from agentgather.conformance.room import Room
+from agentgather.conformance.seat import Seats
 from agentgather.conformance.verdict import same
 from agentgather.wire.limits import MAX_BODY_BYTES
 

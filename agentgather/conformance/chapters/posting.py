@@ -3,7 +3,8 @@
 from typing import Final
 
 from agentgather.conformance.clause import API, Clause, bodies, posts, refused
-from agentgather.conformance.room import Room, Seats
+from agentgather.conformance.room import Room
+from agentgather.conformance.seat import Seats
 from agentgather.conformance.verdict import holds, same
 from agentgather.wire.limits import MAX_TEXT_UNITS
 

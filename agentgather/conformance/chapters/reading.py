@@ -95,6 +95,12 @@ async def _preview(room: Room) -> None:
     same("the last id", await room.end(), end)
 
 
+async def _unknown(room: Room) -> None:
+    human = await room.human()
+    page = await room.get("/messages?limit=1&colour=red&v=&x", human)
+    same("the page", page, await room.get("/messages?limit=1", human))
+
+
 CLAUSES: Final = (
     Clause("messages.forward", GET, "pages forward, exclusive of the cursor", _forward),
     Clause("messages.backward", GET, "pages backward, oldest first", _backward),
@@ -140,6 +146,7 @@ CLAUSES: Final = (
         "invalid_render",
         *gets("/messages?render=text", "/messages?render="),
     ),
+    Clause("query.unknown", f"{API}#requests", "an unknown parameter is ignored", _unknown),
     refused(
         "query.twice",
         f"{API}#requests",

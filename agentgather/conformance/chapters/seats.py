@@ -3,7 +3,8 @@
 from typing import Final
 
 from agentgather.conformance.clause import API, STATES, Clause, Try, posts, refused
-from agentgather.conformance.room import Room, Seat
+from agentgather.conformance.room import Room
+from agentgather.conformance.seat import Seat
 from agentgather.conformance.verdict import among, holds, same
 from agentgather.wire.limits import STALE_AFTER_MS
 

@@ -3,7 +3,8 @@
 from typing import Any, Final
 
 from agentgather.conformance.clause import API, WAIT, Clause, gets, refused
-from agentgather.conformance.room import PAST, Room, Seats
+from agentgather.conformance.room import PAST, Room
+from agentgather.conformance.seat import Seats
 from agentgather.conformance.verdict import holds, same
 
 GET: Final = f"{API}#get-wait"

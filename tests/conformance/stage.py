@@ -1,0 +1,73 @@
+"""A room of ours over real sockets, and a run of clauses on it."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from agentgather.conformance.catalogue import CLAUSES
+from agentgather.conformance.clause import Clause
+from agentgather.conformance.client import ANSWER_SECONDS, Client
+from agentgather.conformance.place import Place
+from agentgather.conformance.run import Result, look, try_clauses
+from agentgather.edge.origins import Served
+from agentgather.edge.serve import open_listener
+from agentgather.server.service import open_live_room, serve_room
+from tests.doubles.table import TOKENS, make_home
+
+BY_NAME: Final = {clause.name: clause for clause in CLAUSES}
+
+
+def place_of(port: int, *, prefix: str = "") -> Place:
+    netloc = f"127.0.0.1:{port}"
+    return Place(
+        text=f"http://{netloc}{prefix}",
+        host="127.0.0.1",
+        port=port,
+        netloc=netloc,
+        prefix=prefix,
+        is_tls=False,
+        is_loopback=True,
+    )
+
+
+@asynccontextmanager
+async def open_room(path: Path, *, shown_port: int = 0) -> AsyncIterator[int]:
+    """Serve the room ``demo``, for the length of the block; give its port."""
+    listeners = open_listener("127.0.0.1", 0)
+    port = listeners[0].getsockname()[1]
+    served = Served(f"http://127.0.0.1:{shown_port or port}")
+    stop = trio.Event()
+    async with open_live_room(make_home(path), "demo") as live, trio.open_nursery() as nursery:
+        await nursery.start(partial(serve_room, live, listeners, served=served, stop=stop))
+        yield port
+        stop.set()
+
+
+async def try_at(
+    place: Place,
+    clauses: Sequence[Clause] = CLAUSES,
+    *,
+    token: str = TOKENS["host"],
+    seconds: float = ANSWER_SECONDS,
+) -> dict[str, Result]:
+    """Try clauses on a room that may be closed; give what came of each, by its name."""
+    results: dict[str, Result] = {}
+    warnings: list[str] = []
+
+    def note(result: Result) -> None:
+        results[result.clause.name] = result
+
+    client = Client(place, seconds=seconds)
+    status = await look(client, token)
+    await try_clauses(
+        client, token, status, clauses, run="t", may_close=True, end=note, warn=warnings.append
+    )
+    return results
+
+
+def details(results: dict[str, Result], outcome: str) -> dict[str, str]:
+    return {name: one.detail for name, one in results.items() if one.outcome == outcome}
