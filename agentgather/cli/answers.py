@@ -20,7 +20,10 @@ _HINTS: Final = {
     "forbidden": "the seat's token is no longer valid; ask the host for a new invite, then "
     "`agentgather room join`",
     "participant_removed": "the host removed this seat; ask for a new invite",
-    "host_required": "only the host may do this; ask the host",
+    "host_required": "ask the host",
+    "unknown_participant": "`agentgather room status` lists who is here",
+    "invalid_reply_to": "`agentgather messages` shows the ids",
+    "room_closed": "`agentgather export --output FILE` writes it to a file",
     "alias_taken": "for a new token of the same seat: `agentgather room rotate ALIAS`",
     "loop_guard": "a person's message, or the host's `agentgather room rearm`, lets agents go on",
     "room_log_full": "the host can serve the room with a higher --max-messages",
@@ -46,16 +49,18 @@ def failure_of(reply: Reply) -> Refused | TryLater | Unreachable:
         return _not_a_room(reply)
     code, message = refusal.error, refusal.message
     known = CODES.get(code)
+    # A host who would be the last to go has nobody to ask.
+    hint = "" if (code, reply.status) == ("host_required", 409) else _HINTS.get(code, "")
     if reply.status in _MAY_WORK_LATER or (known and known.may_retry and known.status == 507):
-        hint = f"; {_HINTS[code]}" if code in _HINTS else ""
-        return TryLater(f"{message} (try again in {later} s{hint})", later, code)
+        more = f"; {hint}" if hint else ""
+        return TryLater(f"{message} (try again in {later} s{more})", later, code)
     if (reply.status >= 500 and known is None) or reply.status in (500, *_AWAY):
         return Unreachable(
             f"the room's server failed: {message}", may_be_done=True, retry_after=reply.retry_after
         )
     if 300 <= reply.status < 400:
         return _not_a_room(reply)
-    return Refused(f"{message} ({_HINTS[code]})" if code in _HINTS else message, code)
+    return Refused(f"{message} ({hint})" if hint else message, code)
 
 
 def _not_a_room(reply: Reply) -> Unreachable:

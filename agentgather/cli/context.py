@@ -87,8 +87,9 @@ class Context:
         current = self.home.read_current()
         if current is None:
             raise Refused(
-                "no room is selected; make one with `agentgather room start NAME`, take a seat "
-                "with `agentgather room join`, or select one with `agentgather room use NAME`"
+                "no room is selected; make one with `agentgather up NAME` or "
+                "`agentgather room start NAME`, take a seat with `agentgather room join`, or "
+                "select one with `agentgather room use NAME`"
             )
         return current
 

@@ -77,7 +77,7 @@ def listen(host: str, port: int) -> list[socket.socket]:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise Refused(
-                f"port {port} is taken, perhaps by another room; choose one with --port, "
+                f"port {port} is taken, perhaps by another room or broker; choose one with --port, "
                 "or --port 0 for a free one"
             ) from None
         raise Refused(f"cannot listen on {host}, port {port}: {error.strerror}") from None

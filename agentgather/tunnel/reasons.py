@@ -6,7 +6,8 @@ from agentgather.wire.link import Refused
 
 IN_VAIN: Final = {
     "superseded": "this room has a newer tunnel, and there can be one",
-    "slug_forbidden": "the broker accepts no proof, or no registration token, of ours",
+    "slug_forbidden": "the broker accepts no proof, or no registration token, of ours; a token "
+    "that its operator gives you goes into --registration-token-file FILE",
     "route_slug_taken": "the name is another host's; choose one with --subdomain",
     "invalid_registration": "the broker does not take the name; choose one with --subdomain",
     "route_expired": "the broker's time for this room is over; start the tunnel again",

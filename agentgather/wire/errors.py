@@ -50,9 +50,7 @@ CODES: Final[dict[str, Code]] = {
     "participant_removed": Code(410, False, "The host removed this participant."),
     "invite_used": Code(410, False, "This single-use card was used already."),
     "invite_expired": Code(410, False, "The invite expired before anybody used it."),
-    "host_required": Code(
-        403, False, "Only the host may do this. 409 where the last host would go."
-    ),
+    "host_required": Code(403, False, "Only the host may do this."),
     "observer_read_only": Code(403, False, "An observer reads and waits, and posts nothing."),
     "participant_mismatch": Code(403, False, "The named participant is not the token's."),
     # What is asked.

@@ -219,5 +219,6 @@ def test_a_handoff_has_a_bound_of_its_own(terminal: Terminal) -> None:
 def test_without_a_seat_it_says_how_to_get_one(tmp_path: Path) -> None:
     result = Terminal(tmp_path / "none").run("send", "rev", "hi")
     assert result.status == 1
+    assert "agentgather up NAME" in result.err
     assert "agentgather room start" in result.err
     assert not (tmp_path / "none").exists()

@@ -1,5 +1,7 @@
 """Making, selecting and joining rooms, and what lies in the home afterwards."""
 
+import re
+import shlex
 import stat
 from pathlib import Path
 
@@ -7,9 +9,11 @@ import pytest
 
 from agentgather.domain.tokens import hash_token
 from agentgather.storage.seats import read_seat, seated_rooms, write_seat
+from agentgather.wire.errors import CODES
 from agentgather.wire.limits import MAX_BRIEF_UNITS
 from agentgather.wire.records import CurrentRoom, Tokens, decode_plain, encode_small_file
 from tests.cli.terminal import TOKEN, FakeRoom, Terminal, ok, refused
+from tests.test_docs import fault_in
 
 
 @pytest.fixture
@@ -458,3 +462,41 @@ def test_a_guest_is_told_that_only_the_host_may(terminal: Terminal) -> None:
     result = terminal.run("room", "close")
     assert result.status == 1
     assert "ask the host" in result.err
+    # The last host is refused with the same code, and has nobody to ask.
+    terminal.room = FakeRoom([refused(409, "host_required", "the last one cannot be removed")])
+    result = terminal.run("room", "remove", "host")
+    assert result.err == "agentgather: the last one cannot be removed\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "arguments", "advice"),
+    [
+        ("unknown_participant", ("room", "remove", "zed"), "agentgather room status"),
+        ("invalid_reply_to", ("reply", "99", "hi"), "agentgather messages"),
+        ("room_closed", ("send", "rev", "hi"), "agentgather export"),
+    ],
+)
+def test_a_refusal_says_how_to_go_on(
+    terminal: Terminal, code: str, arguments: tuple[str, ...], advice: str
+) -> None:
+    terminal.seat()
+    terminal.room = FakeRoom([refused(CODES[code].status, code)])
+    result = terminal.run(*arguments)
+    assert result.status == 1
+    assert advice in result.err
+    # What is advised exists.
+    (command,) = re.findall(r"`(agentgather [^`]*)`", result.err)
+    assert fault_in(shlex.split(command)) == ""
+
+
+def test_a_guest_is_not_told_to_do_what_only_a_host_can(terminal: Terminal) -> None:
+    terminal.seat()
+    terminal.room = FakeRoom([])
+    result = terminal.run("room", "invite-card", "rev")
+    assert result.status == 1
+    assert "ask the host" in result.err
+    assert "--rotate" not in result.err
+    result = terminal.run("up", "demo", "--port", "0")
+    assert result.status == 1
+    assert "served by its host" in result.err
+    assert not (terminal.root / "rooms/demo").exists()

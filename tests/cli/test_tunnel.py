@@ -347,7 +347,7 @@ def test_a_broker_with_registration_wants_its_token(tmp_path: Path, host: Termin
         "broker", "token", "add", "--state-dir", str(tmp_path / "state")
     ).split()[-1]
     named = ("--broker", broker.url)
-    assert "registration token" in host.fails(1, "tunnel", "start", *named)
+    assert "--registration-token-file FILE" in host.fails(1, "tunnel", "start", *named)
     file = tmp_path / "token"
     file.write_text(token + "\n")
     from_file = ("--registration-token-file", str(file))

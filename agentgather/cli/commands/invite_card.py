@@ -37,6 +37,8 @@ def invite_card(context: Context, alias: str, rotate: bool) -> None:
         token = context.api.rotate(alias)["token"]
     else:
         kept = context.home.read_tokens(seat.roomId).tokens.get(alias)
+        if kept is None and not context.home.has_room(seat.roomId):
+            raise Refused(f"only {seat.roomId}'s host has the cards of others; ask the host")
         if kept is None:
             raise Refused(
                 f"nobody has the alias {alias}, or its seat was used already; `agentgather room "

@@ -80,6 +80,11 @@ def _default_room(context: Context) -> str:
 def _kept_seat(context: Context, room: str, brief: str | None) -> CurrentRoom | None:
     """Give the seat in a room of this home; None if there is no such room yet."""
     if not context.home.has_room(room):
+        if read_seat(context.home, room) is not None:
+            raise Refused(
+                f"{room} is served by its host, and this home has a seat in it; go there with "
+                f"`agentgather room use {room}`, or choose another name"
+            )
         return None
     # The same command again, out of a shell's history, is no mistake.
     if brief is not None and brief != context.home.read_room(room).brief:
