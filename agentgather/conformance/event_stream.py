@@ -27,24 +27,38 @@ class EventStream:
         self._received = ""
 
     async def event(self, *names: str, seconds: float | None = None) -> Event:
-        """Give the next event of one of these names; others are passed over.
+        """Give the next event of one of these names, or of any; others are passed over.
 
         Raises:
             Broken: it does not come, or the stream ends before.
 
         """
+        wanted = " or ".join(names) or "at all"
         within = self._seconds if seconds is None else seconds
         with trio.move_on_after(within):
             while True:
-                found = await self.next()
+                found = await self._next()
                 if found is None:
-                    raise Broken(f"the stream ends without {' or '.join(names)}")
-                if found.name in names:
+                    raise Broken(f"the stream ends without an event {wanted}")
+                if not names or found.name in names:
                     return found
-        raise Broken(f"no event {' or '.join(names)} within {within:g} s")
+        raise Broken(f"no event {wanted} within {within:g} s")
 
-    async def next(self) -> Event | None:
-        """Give the next event, whatever it is; None at the end of the stream."""
+    async def end(self) -> None:
+        """Return at the end of the stream.
+
+        Raises:
+            Broken: there is another event, or no end.
+
+        """
+        with trio.move_on_after(self._seconds):
+            found = await self._next()
+            if found is None:
+                return
+            raise Broken(f"after closed comes {found.name}")
+        raise Broken("the stream goes on after closed")
+
+    async def _next(self) -> Event | None:
         while "\n\n" not in self._received:
             more = await self._body.more()
             if not more:

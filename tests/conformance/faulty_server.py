@@ -4,7 +4,7 @@ It passes requests on as bytes, reads each answer, and alters what the fault alt
 """
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -44,7 +44,7 @@ OK: Final = Reply(200, (("content-type", "application/json; charset=utf-8"),), b
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """What is wrong with a server, in answers to requests that begin with ``asked``.
+    """What is wrong with a server, in answers to requests in which ``asked`` stands.
 
     ``request`` alters what the server is asked, ``answer`` what it answers, ``event`` each
     event of a stream. ``instead`` is answered at once, without the server.
@@ -66,9 +66,8 @@ class FaultyServer:
         self._fault = fault
 
     async def serve(self, near: trio.SocketStream) -> None:
-        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-            async with near, await trio.open_tcp_stream("127.0.0.1", self._target_port) as far:
-                await _Passing(near, far, self._fault).run()
+        async with near, await trio.open_tcp_stream("127.0.0.1", self._target_port) as far:
+            await _Passing(near, far, self._fault).run()
 
 
 class _Passing:
@@ -80,24 +79,26 @@ class _Passing:
         """The request that is not answered yet; empty if there is none."""
 
     async def run(self) -> None:
-        async with trio.open_nursery() as passing:
-            passing.start_soon(self._ask)
-            await self._answer()
+        async def until_over(side: Callable[[], Awaitable[None]]) -> None:
+            # Who left must be seen to have left: one side ends the other.
+            with suppress(trio.BrokenResourceError, h11.RemoteProtocolError):
+                await side()
             passing.cancel_scope.cancel()
 
+        async with trio.open_nursery() as passing:
+            passing.start_soon(until_over, self._ask)
+            await until_over(self._answer)
+
     async def _ask(self) -> None:
-        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-            while data := await self._near.receive_some(CHUNK):
-                is_new = not self._asked
-                self._asked = self._asked or data
-                if self._applies():
-                    if is_new and self._fault.instead is not None:
-                        await self._send(self._fault.instead)
-                        continue
-                    data = self._fault.request(data)
-                await self._far.send_all(data)
-            # Who left must be seen to have left.
-            await trio.aclose_forcefully(self._far)
+        while data := await self._near.receive_some(CHUNK):
+            is_new = not self._asked
+            self._asked = self._asked or data
+            if self._applies():
+                if is_new and self._fault.instead is not None:
+                    await self._send(self._fault.instead)
+                    continue
+                data = self._fault.request(data)
+            await self._far.send_all(data)
 
     async def _answer(self) -> None:
         received = b""
@@ -137,14 +138,16 @@ class _Passing:
         return event
 
     def _applies(self) -> bool:
-        return self._asked.startswith(self._fault.asked.encode())
+        return self._fault.asked.encode() in self._asked
 
     def _altered(self, reply: Reply) -> Reply:
         return self._fault.answer(reply) if self._applies() else reply
 
     async def _send(self, reply: Reply, *, is_head: bool = False) -> None:
-        if not is_head and reply.status != 304:
-            reply = reply.without("transfer-encoding")
+        if dict(reply.fields).get("transfer-encoding") == "chunked" and not is_head:
+            chunk = b"%x\r\n%b\r\n0\r\n\r\n" % (len(reply.body), reply.body)
+            reply = replace(reply, body=chunk)
+        elif not is_head and reply.status != 304:
             reply = reply.having("content-length", str(len(reply.body)))
         await self._near.send_all(_head(reply) + reply.body + reply.behind)
 

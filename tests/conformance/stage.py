@@ -20,6 +20,8 @@ from tests.doubles.table import TOKENS, make_home
 
 BY_NAME: Final = {clause.name: clause for clause in CLAUSES}
 
+NEEDS_A_BROKER: Final = frozenset({"healthz.elsewhere", "broker.route", "broker.unknown"})
+
 
 def place_of(port: int, *, prefix: str = "") -> Place:
     netloc = f"127.0.0.1:{port}"

@@ -111,10 +111,11 @@ async def _freed(room: Room) -> None:
         async with room.held(human, target):
             pass
         for _ in range(_FREE_TRIES):
-            if (await room.ask("GET", f"{target}&hold=0", human)).status != 429:
+            if (await room.ask("GET", f"{target}&hold=0", human)).status == 200:
                 break
             await trio.sleep(_FREE_SECONDS / _FREE_TRIES)
-    (await room.ask("GET", f"{target}&hold=0", human)).document()
+        else:
+            raise Broken(f"the wait of a client that left is there {_FREE_SECONDS:g} s later")
 
 
 async def _page_bytes(room: Room) -> None:

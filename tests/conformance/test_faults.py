@@ -1,0 +1,82 @@
+"""Each clause can fail, and fails for a server with that one fault."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from agentgather.conformance.clause import Clause, Stage
+from agentgather.conformance.run import Result
+from tests.conformance.faults import FAULTS, REFUSES_NOTHING, WRONG_CODES, lacks
+from tests.conformance.faulty_server import Fault, open_faulty
+from tests.conformance.stage import BY_NAME, NEEDS_A_BROKER, open_room, place_of, try_at
+
+SECONDS = 1.5
+"""How long an answer may take here: a server that never answers is known after it."""
+UNNAMED = [
+    clause for name, clause in BY_NAME.items() if name not in FAULTS and name not in NEEDS_A_BROKER
+]
+CHAPTERS = sorted({clause.name.partition(".")[0] for clause in UNNAMED})
+UNRELATED = ("answer.", "body.", "export.", "message.", "order.", "post.", "request.", "wait.")
+FIRST = [clause for clause in BY_NAME.values() if clause.stage is Stage.FIRST]
+
+
+async def tried(path: Path, fault: Fault, clauses: Sequence[Clause]) -> dict[str, Result]:
+    """Try clauses on our own room, with a fault in front of it."""
+    closing = [clause for clause in clauses if clause.stage is Stage.CLOSING]
+    if closing and closing[0].name.startswith("close"):
+        # They are of a closed room, so it has to be closed before.
+        clauses = [BY_NAME["close.once"], *(one for one in clauses if one.name != "close.once")]
+    async with open_room(path / "home") as port, open_faulty(port, fault) as faulty:
+        return await try_at(place_of(faulty), clauses, seconds=SECONDS)
+
+
+def failed(results: dict[str, Result]) -> set[str]:
+    return {name for name, result in results.items() if result.outcome == "failed"}
+
+
+def test_every_fault_is_of_a_clause() -> None:
+    assert FAULTS.keys() <= BY_NAME.keys()
+
+
+@pytest.mark.parametrize("name", FAULTS)
+async def test_a_clause_fails_for_a_server_with_its_fault(name: str, tmp_path: Path) -> None:
+    results = await tried(tmp_path, FAULTS[name], [BY_NAME[name]])
+    assert name in failed(results), FAULTS[name].what
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+async def test_all_others_fail_for_a_server_that_refuses_nothing(
+    chapter: str, tmp_path: Path
+) -> None:
+    clauses = [one for one in UNNAMED if one.name.startswith(f"{chapter}.")]
+    results = await tried(tmp_path, REFUSES_NOTHING, clauses)
+    assert {one.name for one in clauses} <= failed(results)
+
+
+@pytest.mark.slow
+async def test_refusals_of_another_code_are_none(tmp_path: Path) -> None:
+    clauses = [one for one in FIRST if one.check.__qualname__.startswith("refused.")]
+    assert len(clauses) > 50
+    results = await tried(tmp_path, WRONG_CODES, clauses)
+    assert failed(results) == {one.name for one in clauses}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fault", "names"),
+    [
+        (Fault(what="none"), set()),
+        (lacks("x-content-type-options"), {"answer.nosniff"}),
+        (FAULTS["wait.mentioned"], {"wait.mentioned"}),
+        (FAULTS["post.again"], {"post.again"}),
+    ],
+    ids=["no fault", "no header", "no mention", "no word of a known key"],
+)
+async def test_a_fault_fails_its_own_clause_and_no_other(
+    fault: Fault, names: set[str], tmp_path: Path
+) -> None:
+    clauses = [one for one in FIRST if one.name.startswith(UNRELATED)]
+    results = await tried(tmp_path, fault, clauses)
+    assert failed(results) == names
+    assert all(one.outcome == "passed" for name, one in results.items() if name not in names)
