@@ -14,7 +14,7 @@ from agentgather.wire.limits import REQUEST_CREDIT_BYTES, RESPONSE_CREDIT_BYTES
 from agentgather.wire.link import Response
 from tests.cancellation.baseline import baseline
 from tests.doubles.cancelling import Cut, cut_everywhere
-from tests.link.links import Link, echo, open_link, read_all
+from tests.link.links import Link, echo, open_link, read_all, until
 
 LARGE = bytes(range(256)) * (RESPONSE_CREDIT_BYTES // 64)
 """More than the first credit, and in it a piece that is lost or twice there shows."""
@@ -154,9 +154,7 @@ async def test_an_end_of_a_link_takes_its_streams_with_it(
                 # Its connection ends with it, as a block around a transport ends one.
                 (link.broker_line if end == "broker" else link.host_line).cut()
             # No end of a link writes behind half a message: the line itself fails then.
-            with trio.fail_after(60):
-                while len(over) < 2:  # noqa: ASYNC110 - what happens is told to nobody
-                    await trio.sleep(1)
+            await until(lambda: len(over) == 2)
             await link.settle()
             (other,) = runs
             assert other in link.ends

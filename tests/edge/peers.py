@@ -115,9 +115,8 @@ class Pair(RawPeer):
     ended: trio.Event
 
 
-@asynccontextmanager
-async def one_connection(app: App, bounds: Bounds = DEFAULT_BOUNDS) -> AsyncIterator[Pair]:
-    """Serve one connection over a pair of sockets, which loses no time: clocks may be virtual."""
+def make_pair(app: App, bounds: Bounds = DEFAULT_BOUNDS) -> tuple[Pair, Connection]:
+    """Give both ends of a pair of sockets, which loses no time: clocks may be virtual."""
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     pair = Pair(trio.SocketStream(trio.socket.from_stdlib_socket(theirs)))
@@ -132,6 +131,13 @@ async def one_connection(app: App, bounds: Bounds = DEFAULT_BOUNDS) -> AsyncIter
         ("127.0.0.1", 80),
         pair.traffic,
     )
+    return pair, connection
+
+
+@asynccontextmanager
+async def one_connection(app: App, bounds: Bounds = DEFAULT_BOUNDS) -> AsyncIterator[Pair]:
+    """Serve one connection over a pair of sockets."""
+    pair, connection = make_pair(app, bounds)
 
     async def run() -> None:
         await connection.run()
