@@ -47,7 +47,7 @@ class _SmallFile(msgspec.Struct, kw_only=True):
             msgspec.ValidationError: a known key has the wrong type or is missing.
 
         """
-        known = {field.encode_name for field in msgspec.structs.fields(cls)} - {"extra"}
+        known = frozenset(cls.__struct_encode_fields__) - {"extra"}
         record = msgspec.convert({k: v for k, v in plain.items() if k in known}, cls)
         record.extra = {k: v for k, v in plain.items() if k not in known}
         return record
