@@ -23,10 +23,10 @@ LOCK := $(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsa
   --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix spec man bench lock binary smoke release clean
+.PHONY: help run test check fix spec man bench crash-points lock binary smoke release clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
 run: $(READY) ## set everything up and serve a demonstration room
 	@AGENTGATHER_HOME="$(CURDIR)/.demo" $(BIN)/python packaging/demo.py
@@ -56,6 +56,9 @@ man: $(READY) ## write the page of the manual, build/agentgather.1
 bench: $(READY) ## measure, and print a table
 	@tests/browser/install.sh
 	$(BIN)/python tests/bench/run.py
+
+crash-points: $(READY) ## cut the power at 100,000 points of recorded lives, in process; a minute
+	$(BIN)/python -m tests.durability.crash_points
 
 lock: $(READY) ## pin and hash what ships and what tests it
 	$(BIN)/pip install --quiet pip-tools

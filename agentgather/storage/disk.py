@@ -1,9 +1,13 @@
-"""The few calls that decide what survives a power cut, so that a test can stand in for them."""
+"""The few calls that decide what survives a power cut, so that a test can stand in for them.
+
+Nothing else in ``storage`` makes, writes, names or removes a file.
+"""
 
 import errno
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -21,6 +25,12 @@ CANNOT_SYNC: Final = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 class Disk(Protocol):
     """Writing, syncing and naming. Every call raises OSError as the system's own does."""
 
+    def create(self, path: Path, flags: int, mode: int) -> int:
+        """Open a file, which is made where it is not there, and give its descriptor."""
+
+    def make_directory(self, path: Path, mode: int) -> None:
+        """Make a directory."""
+
     def write(self, descriptor: int, data: memoryview) -> int:
         """Write some of ``data`` and say how many bytes it was."""
 
@@ -34,7 +44,7 @@ class Disk(Protocol):
         """Give a file a second name."""
 
     def rename(self, path: Path, name: Path) -> None:
-        """Give a file another name, in place of what had that name."""
+        """Give a file or a directory another name, in place of what had that name."""
 
     def unlink(self, path: Path) -> None:
         """Take a name away."""
@@ -45,6 +55,12 @@ class Disk(Protocol):
 
 class _OsDisk:
     """The system's own calls."""
+
+    def create(self, path: Path, flags: int, mode: int) -> int:
+        return os.open(path, flags | os.O_CREAT, mode)
+
+    def make_directory(self, path: Path, mode: int) -> None:
+        path.mkdir(mode=mode)
 
     def write(self, descriptor: int, data: memoryview) -> int:
         return os.write(descriptor, data)
@@ -85,6 +101,17 @@ def write_all(disk: Disk, descriptor: int, data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[disk.write(descriptor, rest) :]
+
+
+def unlink_if_there(disk: Disk, path: Path) -> None:
+    """Take a name away, if anything has it.
+
+    Raises:
+        OSError: it is there, and stays.
+
+    """
+    with suppress(FileNotFoundError):
+        disk.unlink(path)
 
 
 def sync_if_possible(disk: Disk, descriptor: int) -> bool:

@@ -8,7 +8,7 @@ import os
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +17,7 @@ from agentgather.storage.disk import (
     Disk,
     sync_directory_if_possible,
     sync_if_possible,
+    unlink_if_there,
     write_all,
 )
 
@@ -33,8 +34,8 @@ class UnsafeFile(Exception):
     """A path holds something else than it must. The text is for the host, not for peers."""
 
 
-def ensure_directory(path: Path) -> None:
-    """Make a private directory, parents too, or check the one that is there.
+def ensure_directory(path: Path, *, disk: Disk = OS_DISK) -> None:
+    """Make a private directory, parents too and durably, or check the one that is there.
 
     One of ours that others may read is made private; one that others may write to is
     refused, because they may have put anything there.
@@ -45,13 +46,17 @@ def ensure_directory(path: Path) -> None:
 
     """
     if not path.parent.exists():
-        ensure_directory(path.parent)
+        ensure_directory(path.parent, disk=disk)
     try:
-        path.mkdir(mode=DIRECTORY_MODE)
+        disk.make_directory(path, DIRECTORY_MODE)
     except FileExistsError:
         pass
     else:
         path.chmod(DIRECTORY_MODE)
+        # Else all that is synced in it goes with its name. Whoever may not read the parent
+        # cannot sync it either.
+        with suppress(PermissionError), open_directory(path.parent) as directory:
+            sync_directory_if_possible(disk, directory)
         return
     found = path.lstat()
     if stat.S_ISLNK(found.st_mode):
@@ -66,7 +71,7 @@ def ensure_directory(path: Path) -> None:
         path.chmod(DIRECTORY_MODE)
 
 
-def open_regular(path: Path, flags: int) -> int:
+def open_regular(path: Path, flags: int, *, disk: Disk = OS_DISK) -> int:
     """Open a file of ours and give its descriptor; the caller closes it.
 
     Raises:
@@ -76,7 +81,10 @@ def open_regular(path: Path, flags: int) -> int:
 
     """
     try:
-        descriptor = os.open(path, flags | SAFE_FLAGS, FILE_MODE)
+        if flags & os.O_CREAT:
+            descriptor = disk.create(path, flags | SAFE_FLAGS, FILE_MODE)
+        else:
+            descriptor = os.open(path, flags | SAFE_FLAGS)
     except OSError as error:
         # ELOOP for a link, EISDIR, ENXIO for a FIFO or socket: the errors differ by
         # system, what lies there does not.
@@ -151,7 +159,7 @@ def replace_file(path: Path, data: bytes, *, disk: Disk = OS_DISK) -> None:
             try:
                 disk.rename(temporary, path)
             except BaseException as error:
-                temporary.unlink(missing_ok=True)
+                unlink_if_there(disk, temporary)
                 if isinstance(error, IsADirectoryError):
                     raise UnsafeFile(f"{path} is a directory") from error
                 # Who opens a room sweeps its temporary files; ours may have been among them.
@@ -174,7 +182,7 @@ def write_temporary(path: Path, data: bytes, *, disk: Disk = OS_DISK, sync: bool
     return temporary
 
 
-def create_file(path: Path, data: bytes, *, replace: bool) -> None:
+def create_file(path: Path, data: bytes, *, replace: bool, disk: Disk = OS_DISK) -> None:
     """Write a file where the user wants one, such as an export's.
 
     Raises:
@@ -191,28 +199,30 @@ def create_file(path: Path, data: bytes, *, replace: bool) -> None:
         else:
             if not stat.S_ISREG(found.st_mode):
                 raise UnsafeFile(f"{path} is not a regular file")
-        replace_file(path, data)
+        replace_file(path, data, disk=disk)
         return
     with open_directory(path.parent) as directory:
-        _write_new(path, data, disk=OS_DISK, sync=True)
-        sync_directory_if_possible(OS_DISK, directory)
+        _write_new(path, data, disk=disk, sync=True)
+        sync_directory_if_possible(disk, directory)
 
 
 def _write_new(path: Path, data: bytes, *, disk: Disk, sync: bool) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | SAFE_FLAGS, FILE_MODE)
+    descriptor = disk.create(path, os.O_WRONLY | os.O_EXCL | SAFE_FLAGS, FILE_MODE)
     try:
         os.fchmod(descriptor, FILE_MODE)
         write_all(disk, descriptor, data)
         if sync:
             sync_if_possible(disk, descriptor)
     except BaseException:
-        path.unlink(missing_ok=True)
+        unlink_if_there(disk, path)
         raise
     finally:
         os.close(descriptor)
 
 
-def remove_temporaries(directory: Path, *, min_age_seconds: float = 0) -> None:
+def remove_temporaries(
+    directory: Path, *, min_age_seconds: float = 0, disk: Disk = OS_DISK
+) -> None:
     """Remove the temporary files that a killed process left in a directory.
 
     Raises:
@@ -229,6 +239,6 @@ def remove_temporaries(directory: Path, *, min_age_seconds: float = 0) -> None:
         try:
             changed_at = entry.stat(follow_symlinks=False).st_mtime
             if min_age_seconds == 0 or time.time() - changed_at >= min_age_seconds:
-                Path(entry.path).unlink()
+                disk.unlink(Path(entry.path))
         except FileNotFoundError:
             continue

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from agentgather.storage.disk import OS_DISK, Disk
+from agentgather.storage.disk import OS_DISK, Disk, unlink_if_there
 from agentgather.storage.files import (
     UnsafeFile,
     ensure_directory,
@@ -155,7 +155,7 @@ class Home:
 
     def clear_current(self) -> None:
         """Select none."""
-        (self.root / _CURRENT_FILE).unlink(missing_ok=True)
+        unlink_if_there(OS_DISK, self.root / _CURRENT_FILE)
 
     def read_cursor(self, room: str, alias: str) -> int:
         """Give the id of the last message that a seat of this machine has read; 0 if none.
@@ -216,7 +216,7 @@ class Home:
 
     def clear_tunnel(self, room: str) -> None:
         """Note that it cannot any more."""
-        (self.room_path(room) / TUNNEL_FILE).unlink(missing_ok=True)
+        unlink_if_there(OS_DISK, self.room_path(room) / TUNNEL_FILE)
 
     # --- Within -----------------------------------------------------------------------
     def _holds_room(self, room: str) -> bool:
@@ -276,9 +276,9 @@ def open_room(
     path = home.room_path(room)
     ensure_directory(path)
     with open_lock(path / LOCK_FILE):
-        remove_temporaries(path)
-        remove_temporaries(path / CURSORS)
-        stored, warnings = read_repaired(path, room, now_text)
+        remove_temporaries(path, disk=disk)
+        remove_temporaries(path / CURSORS, disk=disk)
+        stored, warnings = read_repaired(path, room, now_text, disk=disk)
         on_stored(stored)
         journal, recovery = open_journal(
             path / LOG_FILE, room, on_record, now_text=now_text, disk=disk

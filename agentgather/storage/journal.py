@@ -15,6 +15,7 @@ from agentgather.storage.disk import (
     Disk,
     sync_directory_if_possible,
     sync_if_possible,
+    unlink_if_there,
     write_all,
 )
 from agentgather.storage.files import FILE_MODE, open_directory, open_regular
@@ -122,7 +123,7 @@ def open_journal(
 
     """
     was_missing = not os.path.lexists(path)
-    descriptor = open_regular(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+    descriptor = open_regular(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, disk=disk)
     try:
         os.fchmod(descriptor, FILE_MODE)
         scan, sound_bytes, size_bytes = _scan(descriptor, room, on_record)
@@ -190,26 +191,26 @@ def _scan(descriptor: int, room: str, on_record: OnRecord) -> tuple[LogScan, int
 
 def _set_aside(path: Path, descriptor: int, start: int, now_text: str, disk: Disk) -> Path:
     """Copy the log from ``start`` on to a file of its own, and sync its content."""
-    torn, copy = _create_torn(path, now_text.replace(":", ""))
+    torn, copy = _create_torn(path, now_text.replace(":", ""), disk)
     try:
         while chunk := os.pread(descriptor, _CHUNK_BYTES, start):
             write_all(disk, copy, chunk)
             start += len(chunk)
         sync_if_possible(disk, copy)
     except BaseException:
-        torn.unlink(missing_ok=True)
+        unlink_if_there(disk, torn)
         raise
     finally:
         os.close(copy)
     return torn
 
 
-def _create_torn(path: Path, time_text: str) -> tuple[Path, int]:
+def _create_torn(path: Path, time_text: str, disk: Disk) -> tuple[Path, int]:
     for number in range(1, 1_000):
         suffix = f"-{number}" if number > 1 else ""
         torn = path.with_name(f"{path.name}.torn-{time_text}{suffix}")
         try:
-            return torn, open_regular(torn, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+            return torn, open_regular(torn, os.O_WRONLY | os.O_CREAT | os.O_EXCL, disk=disk)
         except FileExistsError:
             continue
     raise FileExistsError(f"too many files {path.name}.torn-{time_text}-*")

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from agentgather.storage.disk import OS_DISK, sync_directory_if_possible
+from agentgather.storage.disk import OS_DISK, Disk, sync_directory_if_possible
 from agentgather.storage.files import (
     DIRECTORY_MODE,
     TEMPORARY,
@@ -36,7 +36,13 @@ ABANDONED_SECONDS: Final = 3600
 
 
 def create_folder(
-    path: Path, state: RoomState, participants: list[Participant], brief: str, tokens: Tokens
+    path: Path,
+    state: RoomState,
+    participants: list[Participant],
+    brief: str,
+    tokens: Tokens,
+    *,
+    disk: Disk = OS_DISK,
 ) -> None:
     """Make a room's folder at ``path``, durably. Of two that try, one succeeds.
 
@@ -48,10 +54,10 @@ def create_folder(
     _remove_abandoned(path.parent)
     _check_free(path)
     new = path.with_name(f".{path.name}{TEMPORARY}{os.urandom(8).hex()}")
-    new.mkdir(mode=DIRECTORY_MODE)
+    disk.make_directory(new, DIRECTORY_MODE)
     try:
         new.chmod(DIRECTORY_MODE)
-        ensure_directory(new / CURSORS)
+        ensure_directory(new / CURSORS, disk=disk)
         for name, content in (
             (ROOM_FILE, encode_small_file(state)),
             (ROSTER_FILE, encode_roster(participants)),
@@ -59,15 +65,15 @@ def create_folder(
             (TOKENS_FILE, encode_small_file(tokens)),
             (LOG_FILE, b""),
         ):
-            create_file(new / name, content, replace=False)
-        new.rename(path)
+            create_file(new / name, content, replace=False, disk=disk)
+        disk.rename(new, path)
     except BaseException:
         shutil.rmtree(new, ignore_errors=True)
         # Another process may have been faster.
         _check_free(path)
         raise
     with open_directory(path.parent) as directory:
-        sync_directory_if_possible(OS_DISK, directory)
+        sync_directory_if_possible(disk, directory)
 
 
 def _check_free(path: Path) -> None:

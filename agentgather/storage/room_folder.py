@@ -6,7 +6,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from agentgather.storage.disk import BUSY, FULL, OS_DISK, Disk, sync_directory_if_possible
+from agentgather.storage.disk import (
+    BUSY,
+    FULL,
+    OS_DISK,
+    Disk,
+    sync_directory_if_possible,
+    unlink_if_there,
+)
 from agentgather.storage.files import (
     TEMPORARY,
     UnsafeFile,
@@ -106,10 +113,11 @@ class RoomFolder:
         copy = self._path / f"{name}{COPY_SUFFIX}"
         # An older copy would be worse than none: it may let in whom the host removed.
         with suppress(OSError):
-            copy.unlink(missing_ok=True)
+            unlink_if_there(self._disk, copy)
         if content is not None:
             with suppress(OSError):
-                write_temporary(copy, content, sync=False).replace(copy)
+                temporary = write_temporary(copy, content, disk=self._disk, sync=False)
+                self._disk.rename(temporary, copy)
 
 
 class _Swap:
@@ -145,7 +153,7 @@ class _Swap:
 
     def _keep_old(self, path: Path) -> Path | None:
         old = path.with_name(f".{path.name}{TEMPORARY}old")
-        old.unlink(missing_ok=True)
+        unlink_if_there(self._disk, old)
         try:
             self._disk.link(path, old)
         except FileNotFoundError:
@@ -160,14 +168,14 @@ class _Swap:
     def undo(self) -> None:
         """Put the old contents back. It takes no space."""
         for temporary in self._new.values():
-            temporary.unlink(missing_ok=True)
+            unlink_if_there(self._disk, temporary)
         for name, old in self._old.items():
             if old is not None:
                 self._disk.rename(old, self._path / name)
                 # Of two names for one file, rename(2) leaves both.
-                old.unlink(missing_ok=True)
+                unlink_if_there(self._disk, old)
             else:
-                (self._path / name).unlink(missing_ok=True)
+                unlink_if_there(self._disk, self._path / name)
         if self._old:
             sync_directory_if_possible(self._disk, self._directory)
 

@@ -36,6 +36,14 @@ class LossyDisk:
         """Let a call fail with an errno, once ``after`` further ones went well."""
         self._faults.setdefault(call, []).extend((after, code) for _ in range(times))
 
+    def create(self, path: Path, flags: int, mode: int) -> int:
+        self._count("create")
+        return OS_DISK.create(path, flags, mode)
+
+    def make_directory(self, path: Path, mode: int) -> None:
+        self._count("make_directory")
+        OS_DISK.make_directory(path, mode)
+
     def write(self, descriptor: int, data: memoryview) -> int:
         self._count("write-half")
         if len(data) > 1:

@@ -44,9 +44,10 @@ class Held(NamedTuple):
 class Chance:
     """Chooses what of the unsynced is there; ``share`` 0: nothing, 1: all of it."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, share: float | None = None) -> None:
         self._random = random.Random(seed)
-        self._share: float = self._random.choice((0, 0.2, 0.5, 0.5, 0.8, 1))
+        likely = self._random.choice((0, 0.2, 0.5, 0.5, 0.8, 1))
+        self._share: float = likely if share is None else share
 
     def keeps(self) -> bool:
         return self._random.random() < self._share
@@ -86,7 +87,13 @@ class Crash:
 
     def held(self, seed: int) -> Held:
         """Give what one disk holds afterwards."""
-        chance = Chance(seed)
+        return self._held(Chance(seed))
+
+    def whole(self) -> Held:
+        """Give what lay in the files at that moment, and survives a kill of the process."""
+        return self._held(Chance(0, share=1))
+
+    def _held(self, chance: Chance) -> Held:
         content = {node: bytearray(data) for node, data in self._start.content.items()}
         names = {node: dict(found) for node, found in self._start.names.items()}
         for entry, is_sure in self._changes:
@@ -123,7 +130,9 @@ def _synced(record: Sequence[Entry]) -> set[int]:
             case Rename():
                 waiting_names.setdefault(entry.directory, []).append(number)
             case SyncNames():
-                synced.update(waiting_names.pop(entry.directory, []))
+                made_sure = waiting_names.pop(entry.directory, [])
+                if not entry.failed:
+                    synced.update(made_sure)
             case Mark():
                 pass
     return synced

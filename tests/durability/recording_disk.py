@@ -51,15 +51,25 @@ class Rename(NamedTuple):
 
 
 class SyncNames(NamedTuple):
-    """A directory's names were synced."""
+    """A directory's names were synced, or failed to be."""
 
     directory: int
+    failed: bool = False
 
 
 class Mark(NamedTuple):
-    """What whoever uses the disk has to say, such as that a change was acknowledged."""
+    """What whoever uses the disk has to say, such as that a change was acknowledged.
+
+    The disk itself says which errno it gave for a call.
+    """
 
     said: object
+
+
+class Fault(NamedTuple):
+    """What the disk says when it lets a call fail."""
+
+    code: int
 
 
 Entry = Write | Truncate | Sync | Rename | SyncNames | Mark
@@ -72,6 +82,10 @@ class Start(NamedTuple):
     names: dict[int, Names]
 
 
+class Killed(BaseException):
+    """The process ends here: nothing may catch this but the test."""
+
+
 class RecordingDisk:
     """Stands in for ``storage.disk.Disk`` for all that lies under ``root``."""
 
@@ -81,6 +95,8 @@ class RecordingDisk:
         """Whether a write takes only a half, so that who writes has to go on."""
         self.fault: tuple[str, int, int] | None = None
         """A call, how many of them go well, and the errno of the next one."""
+        self.calls_to_live: int | None = None
+        """How many calls are answered before the process is killed."""
         self.directories: set[int] = set()
         """The nodes that are directories."""
         self._nodes: dict[int, int] = {}
@@ -152,11 +168,20 @@ class RecordingDisk:
         self._name(path, None)
 
     def sync_directory(self, descriptor: int) -> None:
-        self._may_fail("sync_directory")
+        try:
+            self._may_fail("sync_directory")
+        except OSError:
+            self.record.append(SyncNames(self._node(descriptor), failed=True))
+            raise
         self.record.append(SyncNames(self._node(descriptor)))
 
     # --- Within -----------------------------------------------------------------------
     def _may_fail(self, call: str) -> None:
+        if self.calls_to_live is not None:
+            # And so it stays: what a dead process would tidy up is left as it is.
+            if self.calls_to_live == 0:
+                raise Killed
+            self.calls_to_live -= 1
         if self.fault is None or self.fault[0] != call:
             return
         _, more, code = self.fault
@@ -164,6 +189,7 @@ class RecordingDisk:
             self.fault = (call, more - 1, code)
             return
         self.fault = None
+        self.mark(Fault(code))
         raise OSError(code, os.strerror(code))
 
     def _node(self, descriptor: int) -> int:

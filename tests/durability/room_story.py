@@ -2,7 +2,8 @@
 
 import errno
 import random
-from contextlib import ExitStack
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -11,10 +12,12 @@ from agentgather.storage.disk import Disk
 from agentgather.storage.home import Home, OpenRoom, open_room
 from agentgather.storage.journal import StorageBusy, StorageFailed, StorageFull
 from agentgather.wire.records import Participant, encode_roster, encode_small_file
-from tests.durability.recording_disk import RecordingDisk
+from tests.durability.recording_disk import Fault, Killed, RecordingDisk
 from tests.storage.samples import HOST, NOW, ROOM, Records, folder_of, line, make_home, state
 
-BATCHES: Final = 7
+FILES: Final = ("brief.md", "participants.json", "room.json", "tokens.json")
+BATCHES: Final = 4
+"""In each life of a process."""
 FAULTS: Final = (
     ("write", errno.ENOSPC),
     ("write", errno.EIO),
@@ -25,13 +28,19 @@ FAULTS: Final = (
     ("sync_directory", errno.EIO),
     ("truncate", errno.EIO),
 )
-FILES: Final = ("brief.md", "participants.json", "room.json", "tokens.json")
 SIZES: Final = (5, 5, 5, 80, 900, 6_000)
 """Of a message's text: within a sector, over a few, and over many."""
 
+POSSIBLE: Final = ("began", "failing", "stored", "failed")
+"""The fates of what may be on the disk; what was refused may not."""
+Contents = Mapping[str, bytes | None]
+
 
 class Step(NamedTuple):
-    """One batch and its fate: ``began``, ``stored``, ``refused`` or ``failed``."""
+    """One batch and its fate: ``began``, ``stored``, ``refused`` or ``failed``.
+
+    One that began is ``failing`` from the moment at which the disk failed.
+    """
 
     number: int
     fate: str
@@ -39,57 +48,69 @@ class Step(NamedTuple):
 
 @dataclass
 class Told:
-    """What the writer's callers know at some moment.
+    """Every batch by its number, and what became of it as far as anybody was told.
 
-    Batches are numbered from 1; ``files[0]`` is what was there before.
+    What a room shows when it opens is a batch too, and is stored: somebody has seen it.
     """
 
     lines: dict[int, list[bytes]] = field(default_factory=dict)
-    files: dict[int, dict[str, bytes | None]] = field(default_factory=dict)
+    files: dict[int, Contents] = field(default_factory=dict)
     fates: dict[int, str] = field(default_factory=dict)
 
-    def at(self, steps: list[object]) -> "Told":
-        """Give what they knew when only these steps had been."""
-        fates = {step.number: step.fate for step in steps if isinstance(step, Step)}
-        return Told(self.lines, self.files, fates)
+    def begin(self, files: Contents, lines: list[bytes]) -> Step:
+        """Take in one batch more."""
+        number = len(self.lines)
+        self.lines[number], self.files[number] = lines, files
+        return Step(number, "began")
+
+    def at(self, steps: Iterable[object]) -> "Told":
+        """Give what was told when only these steps had been."""
+        told = Told(self.lines, self.files, dict(self.fates))
+        last = 0
+        for step in steps:
+            if isinstance(step, Step):
+                last = step.number
+                told.fates[last] = step.fate
+            elif step == Fault(errno.EIO) and told.fates[last] == "began":
+                told.fates[last] = "failing"
+        return told
 
     def with_fate(self, *fates: str) -> list[int]:
-        return [number for number, fate in self.fates.items() if fate in fates]
+        return sorted(number for number, fate in self.fates.items() if fate in fates)
 
 
-class Story(NamedTuple):
-    """A recorded life of a room, with what it told."""
+def tell_story(home: Home, disk: RecordingDisk, told: Told, chance: random.Random) -> None:
+    """Let processes own the room, one after the other, each until it is killed or ends."""
+    for _ in range(chance.choice((1, 2, 3))):
+        disk.calls_to_live = chance.choice((None, chance.randrange(90)))
+        with suppress(Killed):
+            live(home, disk, told, chance)
+        disk.calls_to_live = disk.fault = None
 
-    disk: RecordingDisk
-    told: Told
 
-
-def tell_story(root: Path, seed: int) -> Story:
-    """Let a writer store some batches at ``root``, and record what the disk was told."""
-    chance = random.Random(seed)
-    home = make_home(root, lines=b"".join(line(number) for number in (1, 2)))
-    disk = RecordingDisk(root)
-    told = Told(files={0: {name: (folder_of(home) / name).read_bytes() for name in FILES}})
-    with open_room(home, ROOM, Records(), NOW, disk=disk) as room:
+def live(home: Home, disk: RecordingDisk, told: Told, chance: random.Random) -> None:
+    records = Records()
+    with open_room(home, ROOM, records, NOW, disk=disk) as room:
+        seen = told.begin(contents_of(home), [one + b"\n" for one in records.lines])
+        disk.mark(seen._replace(fate="stored"))
         next_id = room.recovery.last_id + 1
-        for number in range(1, BATCHES + 1):
+        for _ in range(BATCHES):
             disk.half_writes = chance.random() < 0.3
             if chance.random() < 0.2:
                 call, code = chance.choice(FAULTS)
                 disk.fault = (call, chance.randrange(4), code)
+            number = len(told.lines)
             lines = [
                 line(next_id + more, f"{number}.{more} ".ljust(chance.choice(SIZES), "x"))
                 for more in range(chance.choice((0, 1, 1, 2, 5)))
             ]
             files = some_files(number, chance, has_lines=bool(lines))
-            told.lines[number], told.files[number] = lines, files
-            if write_batch(room, disk, number, files, lines) == "stored":
+            if write_batch(room, disk, told.begin(files, lines), files, lines) == "stored":
                 next_id += len(lines)
             disk.fault = None
-    return Story(disk, told)
 
 
-def some_files(number: int, chance: random.Random, *, has_lines: bool) -> dict[str, bytes | None]:
+def some_files(number: int, chance: random.Random, *, has_lines: bool) -> Contents:
     """Give small files that each say by which batch they were written."""
     seats = [HOST, Participant(alias=f"n{number}", token_hash=str(number), joinedAt=NOW)]
     possible: dict[str, bytes | None] = {
@@ -98,18 +119,14 @@ def some_files(number: int, chance: random.Random, *, has_lines: bool) -> dict[s
         "room.json": encode_small_file(state(brief_version=number)),
         "tokens.json": None if number % 2 else b'{"tokens":{"n%d":"t"}}' % number,
     }
-    chosen = chance.sample(list(possible), chance.choice((0, 0, 1, 2, 4)))
+    chosen = chance.sample(FILES, chance.choice((0, 0, 1, 2, 4)))
     return {name: possible[name] for name in chosen or ([] if has_lines else ["brief.md"])}
 
 
 def write_batch(
-    room: OpenRoom,
-    disk: RecordingDisk,
-    number: int,
-    files: dict[str, bytes | None],
-    lines: list[bytes],
+    room: OpenRoom, disk: RecordingDisk, begun: Step, files: Contents, lines: list[bytes]
 ) -> str:
-    disk.mark(Step(number, "began"))
+    disk.mark(begun)
     try:
         room.store.write(files, b"".join(lines))
     except (StorageFull, StorageBusy):
@@ -118,8 +135,23 @@ def write_batch(
         fate = "failed"
     else:
         fate = "stored"
-    disk.mark(Step(number, fate))
+    disk.mark(begun._replace(fate=fate))
     return fate
+
+
+def make_room(root: Path) -> tuple[Home, Told]:
+    """Make a home whose room has two messages, as they were told of."""
+    lines = [line(number) for number in (1, 2)]
+    home = make_home(root, lines=b"".join(lines))
+    told = Told()
+    told.fates[told.begin(contents_of(home), lines).number] = "stored"
+    return home, told
+
+
+def contents_of(home: Home) -> Contents:
+    """Give the small files; None for one that is not there."""
+    paths = {name: folder_of(home) / name for name in FILES}
+    return {name: path.read_bytes() if path.exists() else None for name, path in paths.items()}
 
 
 def faults_after(home: Home, told: Told, disk: Disk) -> list[str]:
@@ -129,10 +161,11 @@ def faults_after(home: Home, told: Told, disk: Disk) -> list[str]:
     with ExitStack() as stack:
         try:
             room = stack.enter_context(open_room(home, ROOM, records, NOW, disk=disk))
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is a fault
+        except Exception as error:
             return [f"the room does not open: {error!r}"]
-        found = faults_in_log(records.lines, told)
-        found += faults_in_files(home, room, told, records.lines)
+        found = [f"a crash damages nothing: {warning}" for warning in room.stored.warnings]
+        found += faults_in_log(records.lines, told)
+        found += faults_in_files(contents_of(home), told, records.lines)
         before = log.read_bytes()
         following = line(room.recovery.last_id + 1, "after the crash")
         room.store.write({}, following)
@@ -143,27 +176,20 @@ def faults_after(home: Home, told: Told, disk: Disk) -> list[str]:
 
 
 def faults_in_log(found: list[bytes], told: Told) -> list[str]:
-    stored = [one[:-1] for number in told.with_fate("stored") for one in told.lines[number]]
-    possible = {
-        one[:-1]
-        for number in told.with_fate("began", "stored", "failed")
-        for one in told.lines[number]
-    }
-    faults = [f"lost: {one[:60]!r}" for one in stored if one not in found]
-    beginning = [line(number)[:-1] for number in (1, 2)]
-    if found[:2] != beginning:
-        faults.append("what was there before is not")
-    faults += [f"never written: {one[:60]!r}" for one in found[2:] if one not in possible]
+    """Each message that was acknowledged is there, and none that nobody wrote."""
+    there = set(found)
+    stored = (one for number in told.with_fate("stored") for one in told.lines[number])
+    possible = {one[:-1] for number in told.with_fate(*POSSIBLE) for one in told.lines[number]}
+    faults = [f"lost: {one[:60]!r}" for one in stored if one[:-1] not in there]
+    faults += [f"never written: {one[:60]!r}" for one in found if one not in possible]
     ids = [int(one[6 : one.index(b",")]) for one in found]
     if ids != sorted(set(ids)):
         faults.append(f"ids are not in order: {ids}")
     return faults
 
 
-def faults_in_files(home: Home, room: OpenRoom, told: Told, lines: list[bytes]) -> list[str]:
+def faults_in_files(contents: Contents, told: Told, lines: list[bytes]) -> list[str]:
     """Each small file is that of a batch at least as late as the last one that is known of."""
-    faults = [f"a crash damages nothing: {warning}" for warning in room.stored.warnings]
-    possible = [0, *told.with_fate("began", "stored", "failed")]
     in_log = set(lines)
     # What a line tells of is in the files already; but a disk that failed keeps what it likes.
     certain = set(told.with_fate("stored")) | {
@@ -171,11 +197,10 @@ def faults_in_files(home: Home, room: OpenRoom, told: Told, lines: list[bytes]) 
         for number in told.with_fate("began")
         if any(one[:-1] in in_log for one in told.lines[number])
     }
-    for name in FILES:
-        writers = [number for number in possible if name in told.files[number]]
-        least = max(number for number in writers if number in certain or number == 0)
-        path = folder_of(home) / name
-        content = path.read_bytes() if path.exists() else None
+    faults = []
+    for name, content in contents.items():
+        writers = [number for number in told.with_fate(*POSSIBLE) if name in told.files[number]]
+        least = max(number for number in writers if number in certain)
         if content not in [told.files[number][name] for number in writers if number >= least]:
             faults.append(f"{name} is not that of batch {least} or later: {content!r:.80}")
     return faults
