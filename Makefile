@@ -23,7 +23,7 @@ LOCK := $(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsa
   --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix spec man bench crash-points lock binary smoke release clean
+.PHONY: help run test check fix spec man bench crash-points soak-kill lock binary smoke release clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -59,6 +59,9 @@ bench: $(READY) ## measure, and print a table
 
 crash-points: $(READY) ## cut the power at 100,000 points of recorded lives, in process; a minute
 	$(BIN)/python -m tests.durability.crash_points
+
+soak-kill: $(READY) ## kill a served room 200 times under load, and look for what is lost; five minutes
+	$(BIN)/python -m tests.durability.soak_kill
 
 lock: $(READY) ## pin and hash what ships and what tests it
 	$(BIN)/pip install --quiet pip-tools

@@ -6,10 +6,11 @@ key or the same cursor, as the Attend Card says.
 
 import json
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 import trio
+
+from tests.doubles.history import Fault, History
 
 IMPATIENCE_SECONDS: Final = 0.2
 """Sooner than `Retry-After`: what a room may not lose, it may not lose to the impatient."""
@@ -98,8 +99,7 @@ class Oracle:
     """What all of them saw."""
 
     def __init__(self) -> None:
-        self.acknowledged: dict[str, int] = {}
-        self.seen: dict[str, list[dict[str, Any]]] = {}
+        self.history = History()
         self.failures: list[Failure] = []
         self.repeated_posts = 0
         self.idempotent = 0
@@ -113,10 +113,11 @@ class Oracle:
             number += 1
             key = f"{alias}-{number}"
             body = {"text": f"message {key}", "client_msg_id": key}
+            asked_at = self.history.now()
             while (message_id := await self._try_to_post(client, body)) is None:
                 self.repeated_posts += 1
                 await trio.sleep(IMPATIENCE_SECONDS)
-            self.acknowledged[key] = message_id
+            self.history.acknowledged(key, body["text"], message_id, asked_at)
             await trio.sleep(pause)
         await client.close()
 
@@ -133,10 +134,9 @@ class Oracle:
 
     async def wait(self, client: Client, name: str, query: str = "") -> None:
         """Wait until the room is closed and all of it was read."""
-        seen = self.seen[name] = []
         since = 0
         while True:
-            began = trio.current_time()
+            began, asked_at = trio.current_time(), self.history.now()
             try:
                 reply = await client.ask("GET", f"/wait?since_id={since}{query}")
             except Broken:
@@ -148,37 +148,14 @@ class Oracle:
                 )
                 await trio.sleep(IMPATIENCE_SECONDS)
                 continue
-            seen += reply.document["messages"]
+            self.history.answered(
+                name, since, reply.document, asked_at, wakes_for_all="for=me" not in query
+            )
             since = reply.document["next_since_id"]
             if reply.document["next_cmd"] is None:
                 break
         await client.close()
 
-    def faults(self, log: list[dict[str, Any]]) -> list[str]:
+    def faults(self, log: list[dict[str, Any]]) -> list[Fault]:
         """Compare what was seen with the log; gives what is wrong with either."""
-        found = []
-        ids = [message["id"] for message in log]
-        if ids != list(range(1, len(log) + 1)):
-            found.append(f"ids are not dense: {ids}")
-        by_key: dict[str, list[int]] = {}
-        for message in log:
-            if "client_msg_id" in message:
-                by_key.setdefault(message["client_msg_id"], []).append(message["id"])
-        found += [f"twice in the log: {key}" for key, held in by_key.items() if len(held) > 1]
-        for key, message_id in self.acknowledged.items():
-            if by_key.get(key) != [message_id]:
-                found.append(f"acknowledged {key} as {message_id}, the log has {by_key.get(key)}")
-        for alias in {key.partition("-")[0] for key in by_key}:
-            mine = [key for key in by_key if key.partition("-")[0] == alias]
-            if mine != sorted(mine, key=lambda key: int(key.partition("-")[2])):
-                found.append(f"out of order: {mine}")
-        for name, seen in self.seen.items():
-            if [message["id"] for message in seen] != ids:
-                with suppress(StopIteration):
-                    where = next(i for i, one in enumerate(seen) if ids[i : i + 1] != [one["id"]])
-                    found.append(f"{name} saw another log from message {where + 1} on")
-                    continue
-                found.append(f"{name} saw {len(seen)} of {len(ids)} messages")
-            elif seen != log:
-                found.append(f"{name} saw messages that the log has otherwise")
-        return found
+        return self.history.faults(log)

@@ -118,8 +118,8 @@ async def load_and_cut(host: Host, broker: Broker, proxy: CuttingProxy) -> None:
 
     log = host.log()
     assert oracle.faults(log) == []
-    assert len(oracle.acknowledged) >= CUTS
-    assert len(oracle.seen) == 4 * (LOUD + QUIET)
+    assert len(oracle.history.posts) >= CUTS
+    assert len(oracle.history.answers) == 4 * (LOUD + QUIET)
     late = lateness(oracle, cuts)
     print(
         f"{len(cuts)} cuts in {cuts[-1] - cuts[0]:.0f} s, {len(log)} messages, "
