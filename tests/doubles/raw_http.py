@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import trio
@@ -64,8 +65,9 @@ def post(text: str, token: str) -> bytes:
 class Connection:
     """One connection to the server."""
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    def __init__(self, stream: trio.SocketStream, statuses: set[int] | None = None) -> None:
         self.stream = stream
+        self.statuses = set() if statuses is None else statuses
         self._received = b""
 
     async def send(self, data: bytes) -> None:
@@ -82,6 +84,7 @@ class Connection:
             version, status, _ = line.split(" ", 2)
             assert version == "HTTP/1.1"
             reply = RawReply(int(status), fields, b"")
+            self.statuses.add(reply.status)
             if is_head or reply.status in (204, 304) or reply.status < 200:
                 return reply
             length = int(reply.field("content-length") or -1)
@@ -113,14 +116,21 @@ async def eventually(what: Callable[[], object]) -> None:
             await trio.sleep(0.005)
 
 
+def descriptors() -> int:
+    """Count what this process has open."""
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
 class RawServer:
-    """Where a server listens."""
+    """Where a server listens. ``statuses`` are those of all answers that were read."""
 
     def __init__(self, port: int) -> None:
         self.port = port
+        self.statuses: set[int] = set()
 
     async def connect(self) -> Connection:
-        return Connection(await trio.open_tcp_stream("127.0.0.1", self.port))
+        stream = await trio.open_tcp_stream("127.0.0.1", self.port)
+        return Connection(stream, self.statuses)
 
     async def ask(self, data: bytes, *, is_head: bool = False) -> RawReply:
         """Send bytes on a connection of their own and read one answer."""

@@ -8,7 +8,6 @@ import socket
 import struct
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from agentgather.edge.bounds import Bounds
 from agentgather.edge.serve import open_listener, serve_http
 from agentgather.edge.traffic import Traffic
 from agentgather.wire.limits import RESERVED_DESCRIPTORS, UNREAD_ANSWER_SECONDS
+from tests.doubles.raw_http import descriptors
 from tests.edge.peers import (
     GET,
     RawPeer,
@@ -246,7 +246,7 @@ async def test_without_descriptors_it_waits_and_says_so_once(
 @pytest.mark.hostile("H24")
 async def test_idle_connections_leave_no_descriptors_behind() -> None:
     async with serving(hello, bounds=QUICK) as server:
-        before = _descriptors()
+        before = descriptors()
         peers = [await server.connect() for _ in range(100)]
         for peer in peers:
             assert (await peer.ask(GET)).status == 200
@@ -254,11 +254,7 @@ async def test_idle_connections_leave_no_descriptors_behind() -> None:
             for peer in peers:
                 assert await peer.rest() == b""
                 await peer.stream.aclose()
-        assert _descriptors() == before
-
-
-def _descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
+        assert descriptors() == before
 
 
 # --- What peers do over TCP -----------------------------------------------------------

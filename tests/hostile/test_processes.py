@@ -2,10 +2,12 @@
 
 import json
 import re
+import resource
 import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +41,14 @@ class RoomProcess:
 
 
 async def start(home: Home) -> RoomProcess:
-    process = await trio.lowlevel.open_process(
-        [sys.executable, "-m", "tests.doubles.room_process", str(home.root)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        cwd=ROOT,
-    )
+    with (home.root.parent / "stderr").open("ab") as stderr:
+        process = await trio.lowlevel.open_process(
+            [sys.executable, "-W", "error", "-m", "tests.doubles.room_process", str(home.root)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            cwd=ROOT,
+        )
     return RoomProcess(process)
 
 
@@ -64,6 +67,7 @@ async def room(home: Home) -> AsyncIterator[RoomProcess]:
     await started.until_ready()
     yield started
     await end(started)
+    assert "Traceback" not in (home.root.parent / "stderr").read_text()
 
 
 @pytest.mark.hostile("K04")
@@ -145,6 +149,55 @@ async def test_an_orderly_end_answers_held_waits(room: RoomProcess) -> None:
         assert await room.process.wait() == 0
     assert (document["heartbeat"], document["keep_waiting"]) == (True, True)
     await connection.stream.aclose()
+
+
+# --- Little memory ----------------------------------------------------------------------
+HALF = request("POST", "/messages", "Content-Type: application/json", "Content-Length: 60000")
+FLOODS = {
+    "half bodies": HALF.replace(b"\r\n\r\n", f"\r\nAuthorization: Bearer {ADA}\r\n\r\n".encode())
+    + b" " * 59_000,
+    "half heads": b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: aaaa\r\n" * 90,
+    "pages that nobody reads": request("GET", "/messages", token=ADA) * 50,
+    "streams that nobody reads": request("GET", "/events", token=HOST),
+    "brackets": request("POST", "/messages", token=ADA, body=b'{"text":' + b"[" * 65_000),
+    "what is behind a held wait": request("GET", "/wait?since_id=999999", token=REV)
+    + b"GET / HTTP/1.1\r\nX: " * 3_000,
+    "long texts": post("@rev " + "\U0001f600" * 11_000, HOST),
+}
+BYTES = 512 * 1024 * 1024
+
+
+@pytest.mark.slow
+@pytest.mark.hostile("K07")
+async def test_floods_in_512_mib_end_in_refusals_and_not_in_the_process(
+    room: RoomProcess, home: Home
+) -> None:
+    resource.prlimit(room.process.pid, resource.RLIMIT_AS, (BYTES, BYTES))
+    for number in range(60):
+        assert (await room.server.ask(post(f"{number}" + "x" * 20_000, ADA))).status == 201
+    opened: list[trio.SocketStream] = []
+
+    async def pour(data: bytes) -> None:
+        stream = await trio.open_tcp_stream("127.0.0.1", room.server.port)
+        opened.append(stream)
+        with suppress(trio.BrokenResourceError), trio.move_on_after(5):
+            await stream.send_all(data)
+
+    for data in FLOODS.values():
+        async with trio.open_nursery() as nursery:
+            for _ in range(150):
+                nursery.start_soon(pour, data)
+        assert (await room.server.ask(request("GET", "/healthz"))).status == 200
+        assert (await room.server.ask(request("GET", "/status", token=ADA))).status == 200
+    for stream in opened:
+        await trio.aclose_forcefully(stream)
+    assert room.process.poll() is None
+    reply = await room.server.ask(post("the last", REV))
+    assert reply.status == 201
+    lines = (home.room_path("demo") / "messages.jsonl").read_bytes().split(b"\n")
+    assert lines.pop() == b""
+    ids = [json.loads(line)["id"] for line in lines]
+    assert ids == list(range(1, reply.json()["message"]["id"] + 1))
 
 
 async def bash(script: str) -> str:

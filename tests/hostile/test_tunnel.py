@@ -4,7 +4,7 @@ import json
 import os
 import time
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -16,11 +16,7 @@ import trio
 from agentgather.broker.quota import Quotas
 from agentgather.domain.tokens import hash_token, mint_token
 from agentgather.edge.clients import parse_networks
-from agentgather.edge.exchange import App
-from agentgather.edge.origins import Served
 from agentgather.link.stream import Stream
-from agentgather.server.app import build_app
-from agentgather.server.service import open_live_room
 from agentgather.storage.home import Home
 from agentgather.tunnel.client import run_tunnel
 from agentgather.tunnel.events import Connecting, Lost, Opened, TunnelEvent, TunnelPlan
@@ -45,19 +41,12 @@ from agentgather.wire.link import (
 from agentgather.wire.records import Participant, RoomState, Tokens
 from tests.doubles.broker_server import BrokerServer, open_server
 from tests.doubles.broker_stage import JSON_FIELDS, OTHER_SECRET, SECRET, echo, response
-from tests.doubles.raw_http import request
+from tests.doubles.raw_http import descriptors, request
 from tests.doubles.raw_link import FIELDS, RawLink, handshake
+from tests.doubles.tunnelled_room import open_tunnelled_room
 from tests.edge.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, frame
 
 MIB = 1024 * 1024
-
-
-@pytest.fixture(autouse=True)
-def no_traceback(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Whatever comes, nothing of it is a bug of ours."""
-    yield
-    found = [one for when in ("setup", "call") for one in caplog.get_records(when)]
-    assert [one.getMessage() for one in found if one.exc_info] == []
 
 
 @pytest.fixture
@@ -595,31 +584,8 @@ async def open_room(path: Path, slug: str, server: BrokerServer, token: str) -> 
     times = {"createdAt": made, "updatedAt": made, "brief_updated_at": made}
     state = RoomState.from_plain({"id": "demo", "brief_updated_by": "host", **times})
     home.create_room(state, seats, f"brief of {slug}", Tokens())
-    stop, opened = trio.Event(), trio.Event()
-    async with open_live_room(home, "demo") as live, trio.open_nursery() as nursery:
-        served = Served("http://127.0.0.1:8787")
-        app: App = build_app(live, served)
-
-        def tell(event: object) -> None:
-            if isinstance(event, Opened):
-                served.set_tunnel(event.public_url)
-                opened.set()
-
-        async def run() -> None:
-            await run_tunnel(
-                TunnelPlan(server.url, slug, SECRET + slug),
-                AsgiResponder(app),
-                stop=stop,
-                on_event=tell,
-                entropy=os.urandom,
-            )
-
-        nursery.start_soon(run)
-        with trio.fail_after(20):
-            await opened.wait()
+    async with open_tunnelled_room(home, slug, server.url):
         yield
-        stop.set()
-        live.hub.release()
 
 
 @pytest.fixture
@@ -701,10 +667,6 @@ async def test_a_room_behind_a_broker_has_no_healthz_for_everybody(rooms: Rooms)
 
 
 # --- Many at once ---------------------------------------------------------------------------
-def open_descriptors() -> int:
-    return sum(1 for _ in Path("/proc/self/fd").iterdir())
-
-
 @pytest.mark.hostile("W11")
 async def test_links_that_come_and_go_leave_nothing(server: BrokerServer) -> None:
     """Cut at every stage, a hundred times."""
@@ -723,10 +685,10 @@ async def test_links_that_come_and_go_leave_nothing(server: BrokerServer) -> Non
             for stage in stages[: number % 4]:
                 await stage()
 
-    before = open_descriptors()
+    before = descriptors()
     for number in range(100):
         await visit(number)
-    await server.until(lambda: open_descriptors() <= before + 5)
+    await server.until(lambda: descriptors() <= before + 5)
     text = await server.metrics()
     assert "agentgather_broker_links 1.0" in text
 
@@ -740,7 +702,7 @@ async def test_a_host_that_leaves_while_it_has_to_wait_is_not_kept(
     for _ in range(VAIN_HANDSHAKES_PER_WINDOW):
         async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
             await RawLink(stream).upgrade(server.port)
-    before = open_descriptors()
+    before = descriptors()
     for goodbye in (b"", frame(BINARY, b"early")):
         async with await trio.open_tcp_stream("127.0.0.1", server.port) as stream:
             link = RawLink(stream)
@@ -748,7 +710,7 @@ async def test_a_host_that_leaves_while_it_has_to_wait_is_not_kept(
             with trio.move_on_after(0.2):
                 assert await stream.receive_some()  # It waits.
             await link.send(goodbye)
-        await server.until(lambda: open_descriptors() <= before)
+        await server.until(lambda: descriptors() <= before)
 
 
 async def test_a_burst_of_strangers_is_served_in_time(server: BrokerServer) -> None:
