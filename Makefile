@@ -53,9 +53,9 @@ man: $(READY) ## write the page of the manual, build/agentgather.1
 	@mkdir -p build
 	$(RUN) generate.man build/agentgather.1
 
-bench: $(READY) ## measure, and print a table
+bench: $(READY) ## measure, and put the table into docs/performance.md; PARTS="posts …" only prints
 	@tests/browser/install.sh
-	$(BIN)/python tests/bench/run.py
+	$(BIN)/python tests/bench/run.py $(if $(PARTS),$(PARTS),--write)
 
 crash-points: $(READY) ## cut the power at 100,000 points of recorded lives, in process; a minute
 	$(BIN)/python -m tests.durability.crash_points

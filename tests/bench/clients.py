@@ -2,8 +2,6 @@
 
     python -m tests.bench.clients posts PORT CONNECTIONS SECONDS [PREFIX]
     python -m tests.bench.clients gets PORT CONNECTIONS SECONDS PATH [TOKEN]
-    python -m tests.bench.clients waits PORT COUNT ROUNDS SERVER_PID
-    python -m tests.bench.clients latency PORT ROUNDS
 
 Each prints one JSON document. PREFIX is what a path has before it at a broker: /SLUG.
 """
@@ -115,6 +113,7 @@ def closed_loop(
         now = time.perf_counter()
     times.sort()
     return {
+        "count": len(times),
         "per_second": len(times) / (now - start),
         "p50_ms": 1000 * times[len(times) // 2],
         "p99_ms": 1000 * times[int(len(times) * 0.99)],
@@ -124,92 +123,6 @@ def closed_loop(
 def resident_kib(pid: int) -> int:
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.split("VmRSS:")[1].split()[0])
-
-
-def waits(port: int, count: int, rounds: int, pid: int) -> dict[str, float]:
-    """Hold ``count`` waits, post, and time until the last has its answer; a bystander asks on."""
-    poster = connect(port)
-    bystander = connect(port)
-    before_kib = resident_kib(pid)
-    poll = select.epoll()
-    waiters = []
-    opened = time.perf_counter()
-    for _ in range(count):
-        connection = connect(port)
-        waiters.append(connection)
-        poll.register(connection.fileno(), select.EPOLLIN)
-    by_descriptor = {c.fileno(): (i, c) for i, c in enumerate(waiters)}
-    since = last_id(poster)
-    first, last, beside = [], [], []
-    held_kib = 0.0
-    open_seconds = 0.0
-    for turn in range(rounds):
-        for index, connection in enumerate(waiters):
-            path = f"/wait?since_id={since}"
-            connection.sendall(get_request(path, 1 + index // 4))
-        settle(poster)
-        if turn == 0:
-            open_seconds = time.perf_counter() - opened
-            held_kib = (resident_kib(pid) - before_kib) / count
-        poster.sendall(post_request(turn))
-        start = time.perf_counter()
-        bystander.sendall(get_request("/messages?since_id=0&limit=1", PARTICIPANTS - 1))
-        asked = start
-        poll.register(bystander.fileno(), select.EPOLLIN)
-        waiting = set(by_descriptor)
-        data: dict[int, bytes] = {}
-        times = []
-        while waiting:
-            for descriptor, _ in poll.poll(1):
-                now = time.perf_counter()
-                if descriptor == bystander.fileno():
-                    bystander.recv(1 << 16)
-                    beside.append(now - asked)
-                    bystander.sendall(get_request("/messages?since_id=0&limit=1", PARTICIPANTS - 1))
-                    asked = time.perf_counter()
-                    continue
-                _, connection = by_descriptor[descriptor]
-                data[descriptor] = data.get(descriptor, b"") + connection.recv(1 << 16)
-                if is_whole(data[descriptor]):
-                    if b'"heartbeat":false' not in data[descriptor]:
-                        raise SystemExit(f"no news in {data[descriptor]!r}")
-                    times.append(now - start)
-                    waiting.discard(descriptor)
-        poll.unregister(bystander.fileno())
-        bystander.recv(1 << 16)
-        first.append(times[0])
-        last.append(times[-1])
-        poster.recv(1 << 16)
-        since = last_id(poster)
-    beside.sort()
-    return {
-        "open_s": open_seconds,
-        "kib_per_wait": held_kib,
-        "first_ms": 1000 * sorted(first)[rounds // 2],
-        "last_ms": 1000 * sorted(last)[rounds // 2],
-        "bystander_p99_ms": 1000 * beside[int(len(beside) * 0.99)],
-    }
-
-
-def latency(port: int, rounds: int) -> dict[str, float]:
-    """Time from a post to the answer of the one wait that it wakes."""
-    poster, waiter = connect(port), connect(port)
-    since = last_id(poster)
-    times = []
-    for turn in range(rounds):
-        waiter.sendall(get_request(f"/wait?since_id={since}", 1))
-        # The wait has to be held before the post; nothing tells us, so it gets its time.
-        time.sleep(0.005)
-        start = time.perf_counter()
-        poster.sendall(post_request(turn))
-        data = b""
-        while not is_whole(data):
-            data += waiter.recv(1 << 16)
-        times.append(time.perf_counter() - start)
-        since = json.loads(data.partition(HEAD_END)[2])["next_since_id"]
-        poster.recv(1 << 16)
-    times.sort()
-    return {"p50_ms": 1000 * times[rounds // 2], "p99_ms": 1000 * times[int(rounds * 0.99)]}
 
 
 def last_id(connection: socket.socket, prefix: str = "") -> int:
@@ -236,13 +149,9 @@ def main() -> None:
         prefix = rest[2] if len(rest) > 2 else ""
         request = partial(post_request, prefix=prefix)
         result = closed_loop(int(port), int(rest[0]), float(rest[1]), request, b"201")
-    elif what == "gets":
+    else:
         asked = get_request(rest[2], 1, rest[3] if len(rest) > 3 else "")
         result = closed_loop(int(port), int(rest[0]), float(rest[1]), lambda _: asked, b"200")
-    elif what == "latency":
-        result = latency(int(port), int(rest[0]))
-    else:
-        result = waits(int(port), int(rest[0]), int(rest[1]), int(rest[2]))
     print(json.dumps(result))
 
 

@@ -15,12 +15,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from tests.bench.processes import REPOSITORY, client, room_of
-from tests.bench.tunnel import (
+from tests.bench.figures import CORE, Figure, Row, Rows
+from tests.bench.processes import ROOT, client, cpu_seconds, room_of
+from tests.bench.public import (
     Broker,
-    Figures,
     brokered,
-    cpu_seconds,
     room_served,
     until_public,
 )
@@ -30,11 +29,18 @@ PATH = f"/{SLUG}/messages?since_id=0&limit=1"
 PER_SECOND = 200
 OPTIONS = ("--client-requests", "100000000", "--route-requests", "100000000")
 WHATS = {
-    "nothing": "a process that only takes a core",
-    "pings": "pings without end, and back when it is cut",
-    "fragments": "fragments of one byte, and back when it is cut",
-    "comings": "comes, registers, leaves, and comes again",
-    "handshakes": "shakes hands and never registers",
+    "nothing": "process only takes a core",
+    "pings": "host pings without end, and is back when it is cut",
+    "fragments": "host sends fragments of one byte, and is back when it is cut",
+    "comings": "host comes, registers, leaves, and comes again",
+    "handshakes": "host shakes hands and never registers",
+}
+BOUNDED_BY = {
+    "nothing": "the machine: what the flooder's process costs by merely running",
+    "pings": "`MAX_CONTROL_BURST`, `FAULT_PAUSE_SECONDS`",
+    "fragments": "`MAX_CONTROL_FRAMES_PER_SECOND`, `FAULT_PAUSE_SECONDS`",
+    "comings": "`RETURNS_PER_WINDOW`: a registration is a millisecond of disk",
+    "handshakes": "`VAIN_HANDSHAKES_PER_WINDOW`, `VAIN_WAIT_SECONDS`",
 }
 
 
@@ -47,9 +53,9 @@ class Turn(NamedTuple):
     done: dict[str, int]
 
 
-def measure_hostile_hosts(*, quick: bool) -> Figures:
+def measure_hostile_hosts(*, quick: bool) -> Rows:
     """A broker of its own, with the limits that it has by default but for participants."""
-    seconds, turns = (3, 1) if quick else (10, 5)
+    seconds, turns = (3, 1) if quick else (6, 3)
     with TemporaryDirectory(prefix="agentgather-bench-", dir="/var/tmp") as folder:
         options = (*OPTIONS, "--trusted-proxy", "loopback")
         with (
@@ -58,15 +64,17 @@ def measure_hostile_hosts(*, quick: bool) -> Figures:
             room_served(broker, home, SLUG),
         ):
             until_public(broker, SLUG)
-            quiet, found = [], {what: [] for what in WHATS}
+            quiet: list[Turn] = []
+            found: dict[str, list[Turn]] = {what: [] for what in WHATS}
             for number in range(turns):
                 quiet.append(measure(broker, seconds, {}))
                 for what, turn in found.items():
                     with hostile(broker, what, number, seconds) as done:
                         turn.append(measure(broker, seconds, done))
-    yield "another room, quiet", figure(quiet)
+    yield row("another room of the broker, nobody hostile", quiet, None, "")
     for what, turns_of_it in found.items():
-        yield f"a host: {WHATS[what]}", figure(turns_of_it)
+        most = 2 * min(turn.p99_ms for turn in quiet)
+        yield row(f"another room while one {WHATS[what]}", turns_of_it, most, BOUNDED_BY[what])
 
 
 @contextmanager
@@ -76,7 +84,7 @@ def hostile(broker: Broker, what: str, number: int, seconds: float) -> Iterator[
     arguments = (f"{what}-{number}", f"198.51.{place}.{number}", what, str(seconds + 1))
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.bench.hostile_host", str(broker.port), *arguments],
-        cwd=REPOSITORY,
+        cwd=ROOT,
         stdout=subprocess.PIPE,
     )
     assert process.stdout is not None
@@ -89,12 +97,16 @@ def hostile(broker: Broker, what: str, number: int, seconds: float) -> Iterator[
 def measure(broker: Broker, seconds: float, done: dict[str, int]) -> Turn:
     pid = broker.process.pid
     before, start = cpu_seconds(pid), time.perf_counter()
-    result = client(broker.port, seconds, PER_SECOND, PATH, module="paced_load")
+    result = client(broker.port, seconds, PER_SECOND, "gets", PATH, module="paced_load")
     share = (cpu_seconds(pid) - before) / (time.perf_counter() - start)
     return Turn(result["p50_ms"], result["p99_ms"], share, done)
 
 
-def figure(turns: list[Turn]) -> str:
-    p50, p99, share = (min(turn[index] for turn in turns) for index in range(3))
-    done = "".join(f", {count:,} {what}" for what, count in turns[-1].done.items())
-    return f"p50 {p50:.2f} ms, p99 {p99:.2f} ms, the broker {share:.0%} of a core{done}"
+def row(what: str, turns: list[Turn], most_p99_ms: float | None, bounded_by: str) -> Row:
+    figures = (
+        Figure("p50", min(turn.p50_ms for turn in turns), "ms"),
+        Figure("p99", min(turn.p99_ms for turn in turns), "ms", most_p99_ms),
+        Figure("the broker", 100 * min(turn.broker for turn in turns), CORE),
+        *(Figure(deed, count, "") for deed, count in turns[-1].done.items()),
+    )
+    return Row(what, figures, bounded_by)

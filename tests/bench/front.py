@@ -15,19 +15,19 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from tests.bench.clients import resident_kib
+from tests.bench.figures import Figure, Row, Rows, load_figures
 from tests.bench.front_load import NAME
-from tests.bench.processes import client, free_port, median_of, room_of, served
-from tests.bench.tunnel import LIFTED, Broker, brokered, cpu_seconds, hosted, until_public
+from tests.bench.processes import client, cpu_seconds, free_port, median_of, room_of, served
+from tests.bench.public import LIFTED, Broker, brokered, hosted, until_public
 from tests.end_to_end.public.caddy import Caddy
-
-Figures = Iterator[tuple[str, str]]
 
 PROXY = ("--trusted-proxy", "loopback")
 STREAM_MIB = 200
-STREAMS = 5
+STREAMS = 3
 WAITS = 150
 COMMANDS = 300
 WITHOUT, WITH = "without", "through"
+TWICE = "Caddy twice, there and along the link; with 32 at once the cores are full"
 
 
 class Way(NamedTuple):
@@ -42,9 +42,9 @@ class Way(NamedTuple):
         return client(self.authority, what, self.port, *arguments, module="front_load")
 
 
-def measure_front(*, quick: bool) -> Figures:
+def measure_front(*, quick: bool) -> Rows:
     if shutil.which("caddy") is None:
-        yield "through Caddy, with TLS", "not measured: no caddy in PATH"
+        yield Row("through Caddy, with TLS", note="not measured: no caddy in PATH")
         return
     with (
         TemporaryDirectory(prefix="agentgather-bench-", dir="/var/tmp") as folder,
@@ -74,7 +74,7 @@ def trusting(front: Caddy) -> Iterator[None]:
         os.environ.update(before)
 
 
-def measure_rooms(front: Caddy, broker: Broker, *, quick: bool) -> Figures:
+def measure_rooms(front: Caddy, broker: Broker, *, quick: bool) -> Rows:
     ways = (
         Way(WITHOUT, "bare", broker.port, "-"),
         Way(WITH, "fronted", front.port, str(front.authority)),
@@ -89,11 +89,11 @@ def measure_rooms(front: Caddy, broker: Broker, *, quick: bool) -> Figures:
         yield from measure_waits(ways, front, broker, quick=quick)
 
 
-def measure_requests(ways: tuple[Way, ...], front: Caddy, *, quick: bool) -> Figures:
-    seconds, turns = (1, 1) if quick else (2, 5)
+def measure_requests(ways: tuple[Way, ...], front: Caddy, *, quick: bool) -> Rows:
+    seconds, turns = (1, 1) if quick else (1.5, 3)
     page = "/messages?since_id=0&limit=1"
     for connections in (1, 32):
-        for name, what, path in (("GET /messages?limit=1", "gets", page), ("post", "posts", "")):
+        for name, what, path in (("`GET /messages?limit=1`", "gets", page), ("posts", "posts", "")):
             runs: dict[str, list[dict[str, float]]] = {way.name: [] for way in ways}
             used: list[float] = []
             for _ in range(turns):
@@ -105,14 +105,14 @@ def measure_requests(ways: tuple[Way, ...], front: Caddy, *, quick: bool) -> Fig
                         count = result["per_second"] * seconds
                         used.append(1000 * (cpu_seconds(front.pid) - before) / count)
             for way in ways:
-                figure = median_of(runs[way.name])
+                figures = load_figures(median_of(runs[way.name]))
                 # Where others use the machine too, the best run is the one to compare.
-                best = max(runs[way.name], key=lambda run: run["per_second"])
-                cost = f"; Caddy's CPU {min(used):.2f} ms each" if way.name == WITH else ""
-                yield (
-                    f"{name}, {connections} connections, {way.name} Caddy",
-                    f"{told(figure)}; best {told(best)}{cost}",
-                )
+                best = max(run["per_second"] for run in runs[way.name])
+                figures.append(Figure("best", best, "/s"))
+                if way.name == WITH:
+                    figures.append(Figure("Caddy's CPU for each", min(used), "ms"))
+                what = f"{name}, {connections} at once, {way.name} Caddy"
+                yield Row(what, tuple(figures), TWICE if way.name == WITH else "")
     for way in ways:
         results = [
             way.load("commands", 50 if quick else COMMANDS, f"/{way.slug}{page}")
@@ -120,32 +120,37 @@ def measure_requests(ways: tuple[Way, ...], front: Caddy, *, quick: bool) -> Fig
         ]
         figure = median_of(results)
         best = min(result["p50_ms"] for result in results)
-        yield (
-            f"GET on a connection of its own, {way.name} Caddy",
-            f"p50 {figure['p50_ms']:.1f} ms, p99 {figure['p99_ms']:.1f} ms; best p50 {best:.1f} ms",
+        yield Row(
+            f"a GET on a connection of its own, {way.name} Caddy",
+            (
+                Figure("p50", figure["p50_ms"], "ms"),
+                Figure("p99", figure["p99_ms"], "ms"),
+                Figure("best p50", best, "ms"),
+            ),
+            "a TLS handshake, at both its ends" if way.name == WITH else "",
         )
 
 
-def told(run: dict[str, float]) -> str:
-    return f"{run['per_second']:,.0f}/s, p50 {run['p50_ms']:.2f} ms, p99 {run['p99_ms']:.1f} ms"
-
-
-def measure_waits(ways: tuple[Way, ...], front: Caddy, broker: Broker, *, quick: bool) -> Figures:
+def measure_waits(ways: tuple[Way, ...], front: Caddy, broker: Broker, *, quick: bool) -> Rows:
     for way in ways:
         before_kib = resident_kib(front.pid)
         result = way.load(
             *("waits", broker.metrics_port, broker.process.pid, 3 if quick else 9, WAITS, way.slug)
         )
         grown = (resident_kib(front.pid) - before_kib) / WAITS
-        share = f", Caddy grew by {grown:.0f} KiB each" if way.name == WITH else ""
-        yield (
-            f"post to {WAITS} waits, {way.name} Caddy",
-            f"first {result['first_ms']:.0f} ms, last {result['last_ms']:.0f} ms, the post itself "
-            f"{result['post_ms']:.1f} ms (worst {result['worst_post_ms']:.0f} ms){share}",
-        )
+        figures = [
+            Figure("first answer", result["first_ms"], "ms"),
+            Figure("last", result["last_ms"], "ms"),
+            Figure("the post itself", result["post_ms"], "ms"),
+            Figure("worst", result["worst_post_ms"], "ms"),
+        ]
+        if way.name == WITH:
+            figures.append(Figure("memory of each at Caddy", grown, "KiB"))
+        limit = "a TLS connection and one to the broker for each" if way.name == WITH else ""
+        yield Row(f"a post to {WAITS} waits, {way.name} Caddy", tuple(figures), limit)
 
 
-def measure_streams(front: Caddy, broker: Broker) -> Figures:
+def measure_streams(front: Caddy, broker: Broker) -> Rows:
     """By a host that does nothing else; which legs are through Caddy is told apart."""
     for host_through, ours_through in ((False, False), (False, True), (True, True)):
         slug = f"stream-{host_through:d}{ours_through:d}"
@@ -170,14 +175,17 @@ def measure_streams(front: Caddy, broker: Broker) -> Figures:
                 for name, pid in pids.items():
                     used = 1000 * (cpu_seconds(pid) - before[name]) / megabytes
                     costs[name] = min(costs[name], used)
-        told_costs = ", ".join(f"{name} {cost:.1f} ms" for name, cost in costs.items())
         legs = {
             (False, False): "neither leg",
             (False, True): "the participant",
             (True, True): "both legs",
         }
-        yield (
+        yield Row(
             f"one streamed answer, {legs[host_through, ours_through]} through Caddy",
-            f"{statistics.median(rates):.0f} MB/s (best {max(rates):.0f}); CPU for each "
-            f"MB: {told_costs}",
+            (
+                Figure("", statistics.median(rates), "MB/s"),
+                Figure("best", max(rates), "MB/s"),
+                *(Figure(f"CPU for a MB, {name}", cost, "ms") for name, cost in costs.items()),
+            ),
+            "the cores of all that the answer passes",
         )

@@ -3,52 +3,31 @@
 import json
 import statistics
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from http.client import HTTPConnection
 
 from playwright.sync_api import Browser, BrowserContext, CDPSession, Page
 
 from tests.bench.conversation import conversation
-from tests.bench.seeds import ROOM, TALKERS, token
+from tests.bench.figures import Figure, Row, Rows
+from tests.bench.page_scripts import ASSETS, AWAIT_MESSAGE, IS_SHOWN, TIMES, VISIBLE
+from tests.bench.processes import room_of, served
+from tests.bench.seeds import ROOM, TALKERS, seed_conversation, token
 from tests.browser.chromium import open_chromium
 
+MESSAGES = 10_000
 BURST = 200
 BETWEEN_SECONDS = 0.01
 PATIENCE_MS = 60_000
 TEXTS = [message["text"] for message in conversation(ROOM, 500)]
 
-VISIBLE = '[data-screen="room"] #timeline li.message'
-TIMES = """() => ({
-  paint: performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? null,
-  usable: performance.getEntriesByName("agentgather:usable")[0]?.startTime ?? null,
-})"""
-ASSETS = """() => {
-  const files = performance.getEntriesByType("resource")
-    .filter((entry) => new URL(entry.name).pathname.includes("/assets/"));
-  const all = [...performance.getEntriesByType("navigation"), ...files];
-  return { count: all.length, bytes: all.reduce((sum, entry) => sum + entry.decodedBodySize, 0) };
-}"""
-# Resolves with the time at which the next message was painted: the first frame's callback is
-# before it is, the second's after.
-AWAIT_MESSAGE = """() => {
-  window.painted = new Promise((done) => {
-    const last = () => [...document.querySelectorAll("#timeline li.message")].at(-1)?.dataset.id;
-    const before = last();
-    const observer = new MutationObserver(() => {
-      if (last() === before) return;
-      observer.disconnect();
-      requestAnimationFrame(() => requestAnimationFrame(
-        () => done(performance.timeOrigin + performance.now())));
-    });
-    observer.observe(document.querySelector("#timeline"), { childList: true, subtree: true });
-  });
-}"""
-IS_SHOWN = """id => Boolean(document.querySelector(`#timeline li.message[data-id="${id}"]`))"""
+
+def measure_page(*, quick: bool) -> Rows:
+    with room_of(MESSAGES, seed_conversation) as home, served(home) as (port, _, _):
+        yield from measure_visits(port, quick=quick)
 
 
-def measure_visits(port: int, *, quick: bool) -> Iterator[tuple[str, str]]:
-    """Give the rows of the table, for the room of ``seed_conversation``."""
+def measure_visits(port: int, *, quick: bool) -> Rows:
     url = f"http://127.0.0.1:{port}/"
     with open_chromium() as browser:
         cold, warm = [], []
@@ -58,10 +37,13 @@ def measure_visits(port: int, *, quick: bool) -> Iterator[tuple[str, str]]:
             warm.append(_times(context, url))
             context.close()
         for how, visits in (("cold", cold), ("warm", warm)):
-            yield (
-                f"page of 10,000 messages, {how}",
-                f"first paint {_median(visits, 'paint'):.0f} ms, "
-                f"usable {_median(visits, 'usable'):.0f} ms",
+            yield Row(
+                f"the page of a room of {MESSAGES:,} messages, {how}",
+                (
+                    Figure("first paint", _median(visits, "paint"), "ms"),
+                    Figure("usable", _median(visits, "usable"), "ms"),
+                ),
+                "the browser: it asks after 40 ms, then runs the modules and loads fonts",
             )
         yield from _measure_messages(browser, url, port, rounds=10 if quick else 40)
 
@@ -81,19 +63,28 @@ def _enter(page: Page, url: str) -> None:
     page.locator('#state[data-state="live"]').wait_for(timeout=PATIENCE_MS)
 
 
-def _measure_messages(
-    browser: Browser, url: str, port: int, *, rounds: int
-) -> Iterator[tuple[str, str]]:
+def _measure_messages(browser: Browser, url: str, port: int, *, rounds: int) -> Rows:
     page = browser.new_page(viewport={"width": 1280, "height": 800})
     _enter(page, url)
     assets = page.evaluate(ASSETS)
-    yield "page and its assets", f"{assets['bytes'] / 1024:.1f} KiB in {assets['count']} files"
+    yield Row(
+        "the page and all its files, uncompressed",
+        (
+            Figure("", assets["bytes"] / 1024, "KiB", 150_000 / 1024),
+            Figure("files", assets["count"], ""),
+        ),
+        "the scripts; there is no compression",
+    )
 
     with closing(HTTPConnection("127.0.0.1", port, timeout=20)) as poster:
         painted = sorted(_post_to_paint(page, poster, number) for number in range(rounds))
-        yield (
-            "post acknowledged to message painted",
-            f"median {statistics.median(painted):.0f} ms, worst {painted[-1]:.0f} ms",
+        yield Row(
+            "from a post's 201 until the message is painted",
+            (
+                Figure("p50", statistics.median(painted), "ms"),
+                Figure("worst", painted[-1], "ms"),
+            ),
+            "the browser's frames, one each 17 ms",
         )
 
         session = page.context.new_cdp_session(page)
@@ -103,20 +94,27 @@ def _measure_messages(
         after = _metrics(session)
         script_ms = _profile_burst(page, session, poster)
     each = {key: 1000 * (after[key] - before[key]) / BURST for key in before}
-    yield (
-        f"page's main thread per message, {BURST} in a row",
-        f"scripts {script_ms / BURST:.2f} ms, "
-        f"style and layout {each['RecalcStyleDuration'] + each['LayoutDuration']:.2f} ms, "
-        f"all tasks {each['TaskDuration']:.2f} ms",
+    drawing = each["RecalcStyleDuration"] + each["LayoutDuration"]
+    yield Row(
+        f"the page's main thread for each of {BURST} messages",
+        (
+            Figure("scripts", script_ms / BURST, "ms"),
+            Figure("style and layout", drawing, "ms"),
+            Figure("all", each["TaskDuration"], "ms"),
+        ),
+        "the browser",
     )
 
     session.send("HeapProfiler.collectGarbage")
     end = _metrics(session)
     elements = page.evaluate("() => document.getElementsByTagName('*').length")
-    yield (
-        "page at the end",
-        f"{elements:,} elements, {end['Nodes']:,.0f} DOM nodes, "
-        f"{end['JSHeapUsedSize'] / 2**20:.1f} MiB of JavaScript heap",
+    yield Row(
+        "the page at the end",
+        (
+            Figure("elements", elements, ""),
+            Figure("JavaScript heap", end["JSHeapUsedSize"] / 2**20, "MiB"),
+        ),
+        "how many messages it keeps in the document, however long the log is",
     )
     page.close()
 
@@ -157,7 +155,7 @@ def _profile_burst(page: Page, session: CDPSession, poster: HTTPConnection) -> f
         if node["callFrame"]["functionName"] in ("(root)", "(program)", "(idle)")
     }
     spent = zip(profile["samples"], profile["timeDeltas"], strict=True)
-    return sum(us for node, us in spent if node not in idle) / 1000
+    return float(sum(us for node, us in spent if node not in idle)) / 1000
 
 
 def _post(poster: HTTPConnection, number: int) -> int:

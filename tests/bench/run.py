@@ -1,199 +1,103 @@
 """Measure the real server as a process, and print a table: `make bench`.
 
-    python tests/bench/run.py [--quick] [part …]      parts: start posts waits reads shutdown cli
-                                                            page tunnel front built
-
 The load generator is a process of its own on the same machine. Figures are medians of
-three where a part is short enough to repeat; machines are noisy, so compare ratios.
+several runs where a part is short enough to repeat. Machines are noisy: to tell whether a
+change made a difference, use `make bench-compare`.
 """
 
-import json
-import os
-import signal
-import statistics
-import subprocess
+import argparse
 import sys
-import tempfile
 import time
+import traceback
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(REPOSITORY))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.bench.built import measure_built_program  # noqa: E402
-from tests.bench.clients import connect, get_request, is_whole, last_id, resident_kib  # noqa: E402
-from tests.bench.floods import measure_hostile_hosts  # noqa: E402
-from tests.bench.front import measure_front as measure_through_front  # noqa: E402
-from tests.bench.page import measure_visits  # noqa: E402
-from tests.bench.processes import AGENTGATHER, client, median_of, room_of, served  # noqa: E402
-from tests.bench.seeds import seed_conversation, token  # noqa: E402
-from tests.bench.tunnel import measure_public_way  # noqa: E402
+from tests.bench.figures import Row
+from tests.bench.parts import PARTS
+from tests.bench.processes import REPOSITORY, ROOT
+from tests.bench.report import Report, new_report
+from tests.bench.table import markdown_of, with_table
 
-PARTS = ("start", "posts", "waits", "reads", "shutdown", "cli", "page", "tunnel", "front", "built")
+PAGE = REPOSITORY / "docs" / "performance.md"
 
 
 def main() -> None:
-    arguments = sys.argv[1:]
-    quick = "--quick" in arguments
-    parts = [name for name in arguments if name in PARTS] or list(PARTS)
-    show("machine", f"{os.cpu_count()} cores, Python {sys.version.split()[0]}")
+    options = read_arguments()
+    parts: list[str] = options.parts or list(PARTS)
+    if options.write and options.parts:
+        raise SystemExit("--write is for all parts together: the table is of one run")
+    report = new_report(ROOT, quick=options.quick)
+    print(f"{report.machine}, commit {report.commit}", flush=True)
+    failed = []
     for part in parts:
-        globals()[f"measure_{part}"](quick=quick)
+        report.rows[part] = []
+        if not measured(report, part, f"{len(report.rows)} of {len(parts)}"):
+            failed.append(part)
+        if options.json:
+            # After each part, so that what was measured is kept whatever comes.
+            options.json.write_text(report.to_json())
+    if failed:
+        raise SystemExit(f"could not be measured: {' '.join(failed)}")
+    if options.write:
+        titles = {name: part.title for name, part in PARTS.items()}
+        PAGE.write_text(with_table(PAGE.read_text(), markdown_of(report, titles)))
+        print(f"written to {PAGE.relative_to(REPOSITORY)}")
 
 
-def show(what: str, figure: str) -> None:
-    print(f"{what:58} {figure}", flush=True)
-
-
-def measure_start(*, quick: bool) -> None:
-    for messages in (0, 40_000, 400_000):
-        with room_of(messages) as home:
-            times = []
-            for _ in range(1 if quick else 3):
-                with served(home) as (_, server, seconds):
-                    times.append(seconds)
-                    kib = resident_kib(server.pid)
-            show(
-                f"start with {messages:,} messages",
-                f"{statistics.median(times):.2f} s, {kib / 1024:.0f} MiB resident",
-            )
-
-
-def measure_posts(*, quick: bool) -> None:
-    for messages in (0, 40_000, 400_000):
-        with room_of(messages) as home, served(home) as (port, _, _):
-            for connections in (1, 8, 32):
-                runs = [
-                    client("posts", port, connections, 2 if quick else 4)
-                    for _ in range(1 if quick else 3)
-                ]
-                result = median_of(runs)
-                show(
-                    f"posts acknowledged, {messages:,} in the log, {connections} connections",
-                    f"{result['per_second']:,.0f}/s, p50 {result['p50_ms']:.2f} ms, "
-                    f"p99 {result['p99_ms']:.1f} ms",
-                )
-
-
-def measure_waits(*, quick: bool) -> None:
-    with room_of(1_000) as home, served(home) as (port, _, _):
-        result = client("latency", port, 100 if quick else 500)
-        show(
-            "post to the answer of one held wait",
-            f"p50 {result['p50_ms']:.2f} ms, p99 {result['p99_ms']:.2f} ms",
-        )
-    for count in (1, 32, 200, 1_000, 2_000, 5_000, 10_000):
-        with room_of(1_000) as home, served(home) as (port, server, _):
-            result = client("waits", port, count, 3 if quick or count > 2_000 else 7, server.pid)
-            show(
-                f"post to {count:,} held waits",
-                f"first {result['first_ms']:.1f} ms, last {result['last_ms']:.1f} ms, "
-                f"bystander p99 {result['bystander_p99_ms']:.1f} ms, "
-                f"{result['kib_per_wait']:.1f} KiB each, opened in {result['open_s']:.1f} s",
-            )
-
-
-def measure_reads(*, quick: bool) -> None:
-    seconds = 2 if quick else 4
-    raw = subprocess.Popen(
-        [sys.executable, "-m", "tests.bench.raw_stack"], cwd=REPOSITORY, stdout=subprocess.PIPE
+def read_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="tests/bench/run.py",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="parts:\n" + "\n".join(f"  {name:10} {part.title}" for name, part in PARTS.items()),
     )
-    assert raw.stdout is not None
-    raw_port = int(raw.stdout.readline())
-    with room_of(1_000) as home, served(home) as (port, _, _):
-        for name, at, path in (
-            ("our HTTP server, plain ASGI, nothing else", raw_port, "/"),
-            ("GET /messages?limit=1", port, "/messages?since_id=0&limit=1"),
-            ("GET /wait with news", port, "/wait?since_id=999"),
-            ("GET /brief (through quart)", port, "/brief"),
-        ):
-            for connections in (1, 32):
-                result = client("gets", at, connections, seconds, path)
-                show(
-                    f"{name}, {connections} connections",
-                    f"{result['per_second']:,.0f}/s, p50 {result['p50_ms']:.2f} ms",
-                )
-    raw.terminate()
-    raw.wait()
-    with tempfile.TemporaryDirectory(prefix="agentgather-bench-", dir="/var/tmp") as folder:
-        home = Path(folder) / "home"
-        environment = {**os.environ, "AGENTGATHER_HOME": str(home)}
-        subprocess.run(
-            [*AGENTGATHER, "room", "start", "small"],
-            env=environment,
-            cwd=REPOSITORY,
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
-        with served(home) as (port, _, _):
-            seat = json.loads((home / "current-room.json").read_text())
-            result = client("gets", port, 32, seconds, "/status", seat["token"])
-            show("GET /status, one participant, 32 connections", f"{result['per_second']:,.0f}/s")
+    parser.add_argument("parts", nargs="*", type=known_part, metavar="part", help="default: all")
+    parser.add_argument(
+        "--quick", action="store_true", help="short runs, once each: to see that it works"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
+    parser.add_argument(
+        "--write", action="store_true", help="put the table into docs/performance.md"
+    )
+    return parser.parse_args()
 
 
-def measure_shutdown(*, quick: bool) -> None:
-    del quick
-    with room_of(10) as home, served(home) as (port, server, _):
-        since = last_id(connect(port))
-        waiting = [connect(port) for _ in range(1_000)]
-        for index, connection in enumerate(waiting):
-            connection.sendall(get_request(f"/wait?since_id={since}", 1 + index // 4))
-        time.sleep(1.5)
-        start = time.perf_counter()
-        server.send_signal(signal.SIGTERM)
-        server.wait()
-        seconds = time.perf_counter() - start
-        answered = sum(is_whole(connection.recv(1 << 16)) for connection in waiting)
-    show("SIGTERM with 1,000 held waits", f"{answered} answered, out after {seconds:.2f} s")
+def known_part(name: str) -> str:
+    if name not in PARTS:
+        raise argparse.ArgumentTypeError(f"no part {name!r}; there are {' '.join(PARTS)}")
+    return name
 
 
-def measure_cli(*, quick: bool) -> None:
-    with room_of(10) as home, served(home) as (port, _, _):
-        seat = {
-            "roomId": "bench",
-            "alias": "host",
-            "token": token(0),
-            "baseUrl": f"http://127.0.0.1:{port}",
-        }
-        (home / "current-room.json").write_text(json.dumps(seat))
-        command = [str(Path(sys.executable).with_name("agentgather"))]
-        for name, arguments in (
-            ("agentgather --version", ["--version"]),
-            ("agentgather send", ["send", "p1", "hello"]),
-        ):
-            times = []
-            for _ in range(5 if quick else 15):
-                start = time.perf_counter()
-                subprocess.run(
-                    [*command, *arguments],
-                    env={**os.environ, "AGENTGATHER_HOME": str(home)},
-                    check=True,
-                    stdout=subprocess.DEVNULL,
-                )
-                times.append(time.perf_counter() - start)
-            show(name, f"{1000 * statistics.median(times):.0f} ms")
+def measured(report: Report, part: str, place: str) -> bool:
+    """Measure a part, and show what comes; say whether it was measured to its end."""
+    start = time.perf_counter()
+    progress(f"{part}, {place} …")
+    try:
+        for row in PARTS[part].measure(quick=report.quick):
+            report.rows[part].append(row)
+            show(row)
+            progress(f"{part}, {place}, {time.perf_counter() - start:.0f} s …")
+    except (Exception, SystemExit):
+        # The others are measured nevertheless.
+        progress("")
+        traceback.print_exc()
+        return False
+    progress("")
+    print(f"({PARTS[part].title}: {time.perf_counter() - start:.0f} s)\n", flush=True)
+    return True
 
 
-def measure_page(*, quick: bool) -> None:
-    with room_of(10_000, seed_conversation) as home, served(home) as (port, _, _):
-        for what, figure in measure_visits(port, quick=quick):
-            show(what, figure)
+def show(row: Row) -> None:
+    progress("")
+    wanted = f"   (wanted: {row.wanted_text})" if row.wanted_text else ""
+    print(f"{row.what:62} {row.text}{wanted}", flush=True)
 
 
-def measure_tunnel(*, quick: bool) -> None:
-    for measure in (measure_public_way, measure_hostile_hosts):
-        for what, figure in measure(quick=quick):
-            show(what, figure)
-
-
-def measure_front(*, quick: bool) -> None:
-    for what, figure in measure_through_front(quick=quick):
-        show(what, figure)
-
-
-def measure_built(*, quick: bool) -> None:
-    for what, figure in measure_built_program(quick=quick):
-        show(what, figure)
+def progress(text: str) -> None:
+    """Say on a terminal what is being measured; the next line takes its place."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -20,9 +20,9 @@ def token(index: int) -> str:
     return f"agp_{index:043d}"
 
 
-def seed_home(home: Path, messages: int) -> None:
+def seed_home(home: Path, messages: int, participants: int = PARTICIPANTS) -> None:
     """Write a home with one room of ``messages`` messages, as the program would have."""
-    room = seed_room(home, messages, PARTICIPANTS)
+    room = seed_room(home, messages, participants)
     now = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime())
     filler = "x" * 180
     with (room / LOG).open("w") as log:

@@ -1,0 +1,160 @@
+"""What grows with a room: its log, and its roster.
+
+Rooms of all sizes are served at once and measured in turns: a server that nobody asks costs
+nothing, and what else the machine does hits all alike.
+"""
+
+import json
+import socket
+import statistics
+import time
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from tests.bench.clients import answer_to, connect, get_request, resident_kib
+from tests.bench.figures import TIMES, Figure, Row, Rows, load_figures
+from tests.bench.processes import client, median_of, room_of, served
+from tests.bench.seeds import seed_home, token
+
+LOGS: Final = (0, 50_000, 400_000, 1_000_000)
+START_WANTED: Final = {50_000: 2}
+NEWEST: Final = "/messages?before_id=999999999999999&limit=50"
+
+ROSTERS: Final = (1, 100, 1_000)
+POSTS: Final = 60
+CHANGES: Final = 14
+"""Invites, and leaves: the host may make 30 changes a minute."""
+
+
+class Served(NamedTuple):
+    """A room that is served; ``size`` is what grows."""
+
+    size: int
+    home: Path
+    port: int
+    kib: int
+
+
+def measure_log(*, quick: bool) -> Rows:
+    turns = 1 if quick else 3
+    with ExitStack() as on:
+        homes = {size: on.enter_context(room_of(size)) for size in LOGS}
+        starts: dict[int, list[float]] = {size: [] for size in LOGS}
+        for _ in range(turns):
+            for size, home in homes.items():
+                with served(home) as (_, _, seconds):
+                    starts[size].append(seconds)
+        rooms = []
+        for size, home in homes.items():
+            port, server, _ = on.enter_context(served(home))
+            rooms.append(Served(size, home, port, resident_kib(server.pid)))
+        least = statistics.median(starts[0])
+        for room in rooms:
+            seconds = statistics.median(starts[room.size])
+            limit = "loading the modules"
+            if room.size:
+                limit += f", and {1e6 * (seconds - least) / room.size:.1f} µs for each message"
+            yield Row(
+                f"start until the first answer, {room.size:,} in the log",
+                (
+                    Figure("", seconds, "s", START_WANTED.get(room.size)),
+                    Figure("resident", room.kib / 1024, "MiB"),
+                ),
+                limit,
+            )
+        yield from measure_load(rooms, turns, 0.5 if quick else 1)
+
+
+def measure_load(rooms: list[Served], turns: int, seconds: float) -> Rows:
+    loads: dict[str, tuple[object, ...]] = {
+        "posts acknowledged, 1 at once": ("posts", 1, seconds),
+        "posts acknowledged, 32 at once": ("posts", 32, seconds),
+        "`GET` of the newest 50 messages, 1 at once": ("gets", 1, seconds, NEWEST),
+    }
+    for name, (what, *rest) in loads.items():
+        found: dict[int, list[dict[str, float]]] = {room.size: [] for room in rooms}
+        for _ in range(turns):
+            for room in rooms:
+                found[room.size].append(client(what, room.port, *rest))
+        base = median_of(found[0])["per_second"]
+        for size, runs in found.items():
+            result = median_of(runs)
+            ratio = Figure("the empty log's", result["per_second"] / base, TIMES)
+            yield Row(
+                f"{name}, {size:,} in the log",
+                (*load_figures(result), *((ratio,) if size else ())),
+                "nothing that grows: a ratio other than 1 is the machine's" if size else "",
+            )
+
+
+def measure_roster(*, quick: bool) -> Rows:
+    """By one connection, one request after the other, as the rates of one host allow."""
+    del quick  # it takes seconds
+    with ExitStack() as on:
+        rooms = []
+        for size in ROSTERS:
+            home = on.enter_context(room_of(0, partial(seed_home, participants=size)))
+            port, server, _ = on.enter_context(served(home))
+            rooms.append(Served(size, home, port, resident_kib(server.pid)))
+        for what, (requests, limit) in plans().items():
+            taken: dict[int, list[float]] = {room.size: [] for room in rooms}
+            with ExitStack() as connected:
+                connections = {
+                    room.size: connected.enter_context(connect(room.port)) for room in rooms
+                }
+                for request in requests:
+                    for size, connection in connections.items():
+                        taken[size].append(timed(connection, request))
+            for size, times in taken.items():
+                yield Row(
+                    f"{what}, {size:,} seat{'s' * (size > 1)}",
+                    (
+                        Figure("p50", statistics.median(times), "ms"),
+                        Figure("worst", max(times), "ms"),
+                    ),
+                    limit,
+                )
+
+
+def plans() -> dict[str, tuple[list[bytes], str]]:
+    """Give what the host of each room asks for, and what it should cost."""
+    stores = "the whole roster is written anew, about 4 µs a seat, then two syncs"
+    return {
+        "a post": (
+            [host_request("/messages", text=f"message {number}") for number in range(POSTS)],
+            "its sync; a post looks nobody up but its sender and whom it names",
+        ),
+        "`GET /status`": (
+            [get_request("/status", 0)] * POSTS,
+            "the roster as JSON, about 4 µs a seat",
+        ),
+        "an invite": (
+            [host_request("/participants", alias=f"guest-{one}") for one in range(CHANGES)],
+            stores,
+        ),
+        "`POST /leave` or `/join`": (
+            [host_request(path) for _ in range(CHANGES) for path in ("/leave", "/join")],
+            stores,
+        ),
+    }
+
+
+def host_request(path: str, **body: str) -> bytes:
+    content = json.dumps(body).encode()
+    return (
+        b"POST %b HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %b\r\n"
+        b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+        % (path.encode(), token(0).encode(), len(content), content)
+    )
+
+
+def timed(connection: socket.socket, request: bytes) -> float:
+    """Give the milliseconds until the whole answer was here."""
+    start = time.perf_counter()
+    answer = answer_to(connection, request)
+    milliseconds = 1000 * (time.perf_counter() - start)
+    if not answer.startswith(b"HTTP/1.1 20"):
+        raise SystemExit(f"unexpected answer: {answer[:400]!r}")
+    return milliseconds
