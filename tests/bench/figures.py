@@ -81,9 +81,12 @@ def quantity(value: float, unit: str) -> str:
 
 
 def load_figures(result: dict[str, float], wanted_per_second: float | None = None) -> list[Figure]:
-    """Give the figures of a closed loop: its rate, and the times of its answers."""
-    return [
+    """Give the figures of a closed loop: its rate, the times of its answers, the CPU of each."""
+    figures = [
         Figure("", result["per_second"], "/s", wanted_per_second),
         Figure("p50", result["p50_ms"], "ms"),
         Figure("p99", result["p99_ms"], "ms"),
     ]
+    if "cpu_us" in result:
+        figures.append(Figure("CPU for each", result["cpu_us"], "µs"))
+    return figures

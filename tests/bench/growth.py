@@ -10,7 +10,6 @@ import statistics
 import time
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from tests.bench.clients import answer_to, connect, get_request, resident_kib
@@ -32,9 +31,8 @@ class Served(NamedTuple):
     """A room that is served; ``size`` is what grows."""
 
     size: int
-    home: Path
     port: int
-    kib: int
+    pid: int
 
 
 def measure_log(*, quick: bool) -> Rows:
@@ -49,7 +47,7 @@ def measure_log(*, quick: bool) -> Rows:
         rooms = []
         for size, home in homes.items():
             port, server, _ = on.enter_context(served(home))
-            rooms.append(Served(size, home, port, resident_kib(server.pid)))
+            rooms.append(Served(size, port, server.pid))
         least = statistics.median(starts[0])
         for room in rooms:
             seconds = statistics.median(starts[room.size])
@@ -60,7 +58,7 @@ def measure_log(*, quick: bool) -> Rows:
                 f"start until the first answer, {room.size:,} in the log",
                 (
                     Figure("", seconds, "s", START_WANTED.get(room.size)),
-                    Figure("resident", room.kib / 1024, "MiB"),
+                    Figure("resident", resident_kib(room.pid) / 1024, "MiB"),
                 ),
                 limit,
             )
@@ -77,7 +75,7 @@ def measure_load(rooms: list[Served], turns: int, seconds: float) -> Rows:
         found: dict[int, list[dict[str, float]]] = {room.size: [] for room in rooms}
         for _ in range(turns):
             for room in rooms:
-                found[room.size].append(client(what, room.port, *rest))
+                found[room.size].append(client(what, room.port, *rest, server=room.pid))
         base = median_of(found[0])["per_second"]
         for size, runs in found.items():
             result = median_of(runs)
@@ -97,7 +95,7 @@ def measure_roster(*, quick: bool) -> Rows:
         for size in ROSTERS:
             home = on.enter_context(room_of(0, partial(seed_home, participants=size)))
             port, server, _ = on.enter_context(served(home))
-            rooms.append(Served(size, home, port, resident_kib(server.pid)))
+            rooms.append(Served(size, port, server.pid))
         for what, (requests, limit) in plans().items():
             taken: dict[int, list[float]] = {room.size: [] for room in rooms}
             with ExitStack() as connected:

@@ -1,5 +1,6 @@
 """What can be measured, by name."""
 
+from argparse import ArgumentTypeError
 from typing import Final, NamedTuple, Protocol
 
 from tests.bench.built import measure_built_program
@@ -44,3 +45,15 @@ PARTS: Final = {
     "built": Part("The program to download", measure_built_program),
 }
 """In the order of the table."""
+
+
+def known_part(name: str) -> str:
+    """Give the name back.
+
+    Raises:
+        ArgumentTypeError: there is no such part, as argparse is to say.
+
+    """
+    if name not in PARTS:
+        raise ArgumentTypeError(f"no part {name!r}; there are {' '.join(PARTS)}")
+    return name

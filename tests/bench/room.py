@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from tests.bench.clients import connect, get_request, is_whole, last_id
 from tests.bench.disk import synced_writes
@@ -32,14 +32,14 @@ def measure_posts(*, quick: bool) -> Rows:
     seconds, turns = (1, 1) if quick else (2, 3)
     runs: dict[int, list[dict[str, float]]] = {1: [], 8: [], 32: []}
     synced = []
-    with room_of(0) as home, served(home) as (port, _, _):
+    with room_of(0) as home, served(home) as (port, server, _):
         log = home / "rooms" / ROOM / LOG
         client("posts", port, 1, 0.2)
         size = len(log.read_bytes().splitlines()[0]) + 1
         for _ in range(turns):
             synced.append(synced_writes(log.parent, size, seconds))
             for connections, found in runs.items():
-                found.append(client("posts", port, connections, seconds))
+                found.append(client("posts", port, connections, seconds, server=server.pid))
     rate = statistics.median(synced)
     yield Row(
         f"`write` and `fdatasync` of {size} bytes, one writer",
@@ -95,27 +95,30 @@ def measure_reads(*, quick: bool) -> Rows:
     seconds, turns = (1, 1) if quick else (1.5, 3)
     page = "/messages?since_id=0&limit=1"
     with (
-        raw_stack() as raw_port,
+        raw_stack() as raw,
         room_of(1_000) as home,
-        served(home) as (port, _, _),
-        small_room() as (small_port, seat),
+        served(home) as room,
+        room_of(0, partial(seed_home, participants=1)) as small_home,
+        served(small_home) as small,
     ):
-        loads: dict[str, tuple[object, ...]] = {
-            "the HTTP server with an application that does nothing": (raw_port, "/"),
-            "`GET /messages?limit=1`": (port, page),
-            "`GET /wait` with news": (port, "/wait?since_id=999"),
-            "`GET /brief`, through quart": (port, "/brief"),
-            "`GET /status` of one seat, through quart": (small_port, "/status", seat),
+        loads: dict[str, tuple[Any, ...]] = {
+            "the HTTP server with an application that does nothing": (raw, "/"),
+            "`GET /messages?limit=1`": (room, page),
+            "`GET /wait` with news": (room, "/wait?since_id=999"),
+            "`GET /brief`, through quart": (room, "/brief"),
+            "`GET /status` of one seat, through quart": (small, "/status", token(0)),
         }
         for connections in (1, 32):
             found: dict[str, list[dict[str, float]]] = {name: [] for name in loads}
             for _ in range(turns):
-                for name, (at, *what) in loads.items():
-                    found[name].append(client("gets", at, connections, seconds, *what))
-            raw = median_of(next(iter(found.values())))["per_second"]
+                for name, ((port, server, *_), *what) in loads.items():
+                    found[name].append(
+                        client("gets", port, connections, seconds, *what, server=server.pid)
+                    )
+            most = median_of(next(iter(found.values())))["per_second"]
             for place, (name, runs) in enumerate(found.items()):
                 result = median_of(runs)
-                share = Figure("the first", result["per_second"] / raw, TIMES)
+                share = Figure("the first", result["per_second"] / most, TIMES)
                 yield Row(
                     f"{name}, {connections} at once",
                     (*load_figures(result), *((share,) if place else ())),
@@ -133,23 +136,15 @@ READS_LIMITED_BY: Final = (
 
 
 @contextmanager
-def raw_stack() -> Iterator[int]:
+def raw_stack() -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.bench.raw_stack"], cwd=ROOT, stdout=subprocess.PIPE
     )
     try:
         assert process.stdout is not None
-        yield int(process.stdout.readline())
+        yield int(process.stdout.readline()), process
     finally:
         end(process)
-
-
-@contextmanager
-def small_room() -> Iterator[tuple[int, str]]:
-    """Serve a room with nobody but its host; gives the port and the host's token."""
-    alone = partial(seed_home, participants=1)
-    with room_of(0, alone) as home, served(home) as (port, _, _):
-        yield port, token(0)
 
 
 def measure_shutdown(*, quick: bool) -> Rows:

@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.bench.figures import Row
-from tests.bench.parts import PARTS
+from tests.bench.parts import PARTS, known_part
 from tests.bench.processes import REPOSITORY, ROOT
 from tests.bench.report import Report, new_report
 from tests.bench.table import markdown_of, with_table
@@ -61,12 +61,6 @@ def read_arguments() -> argparse.Namespace:
         "--write", action="store_true", help="put the table into docs/performance.md"
     )
     return parser.parse_args()
-
-
-def known_part(name: str) -> str:
-    if name not in PARTS:
-        raise argparse.ArgumentTypeError(f"no part {name!r}; there are {' '.join(PARTS)}")
-    return name
 
 
 def measured(report: Report, part: str, place: str) -> bool:
