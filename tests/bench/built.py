@@ -87,7 +87,7 @@ class Form(NamedTuple):
 def is_healthy(port: int) -> bool:
     try:
         with connect(port) as connection:
-            connection.sendall(get_request("/healthz", 0))
+            connection.sendall(get_request(port, "/healthz", 0))
             return connection.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
     except ConnectionRefusedError:
         return False

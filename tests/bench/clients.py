@@ -27,19 +27,25 @@ def connect(port: int) -> socket.socket:
     return connection
 
 
-def post_request(number: int, prefix: str = "") -> bytes:
+def port_of(connection: socket.socket) -> int:
+    port: int = connection.getpeername()[1]
+    return port
+
+
+def post_request(port: int, number: int, prefix: str = "") -> bytes:
     body = json.dumps({"text": f"measure {number} " + "y" * 180}).encode()
     return (
-        b"POST %b/messages HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer %b\r\n"
+        b"POST %b/messages HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAuthorization: Bearer %b\r\n"
         b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
-        % (prefix.encode(), token(1 + number % (PARTICIPANTS - 1)).encode(), len(body), body)
+        % (prefix.encode(), port, token(1 + number % (PARTICIPANTS - 1)).encode(), len(body), body)
     )
 
 
-def get_request(path: str, index: int, bearer: str = "") -> bytes:
+def get_request(port: int, path: str, index: int, bearer: str = "") -> bytes:
+    """Ask as a client does: the Host is where the room says that it is."""
     bearer = bearer or token(index)
     return (
-        f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {bearer}\r\n\r\n"
+        f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nAuthorization: Bearer {bearer}\r\n\r\n"
     ).encode()
 
 
@@ -63,7 +69,8 @@ def answer_to(connection: socket.socket, request: bytes) -> bytes:
 def download(connection: socket.socket, path: str) -> tuple[int, float]:
     """Read an answer to the connection's end; give its bytes and the seconds that it took."""
     start = time.perf_counter()
-    request = get_request(path, 0).replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    request = get_request(port_of(connection), path, 0)
+    request = request.replace(HEAD_END, b"\r\nConnection: close" + HEAD_END)
     connection.sendall(request)
     size = 0
     room = bytearray(1 << 18)
@@ -127,7 +134,8 @@ def resident_kib(pid: int) -> int:
 
 def last_id(connection: socket.socket, prefix: str = "") -> int:
     data = answer_to(
-        connection, get_request(f"{prefix}/messages?before_id=999999999999999&limit=1", 0)
+        connection,
+        get_request(port_of(connection), f"{prefix}/messages?before_id=999999999999999&limit=1", 0),
     )
     messages = json.loads(data.partition(HEAD_END)[2])["messages"]
     return int(messages[-1]["id"]) if messages else 0
@@ -147,10 +155,10 @@ def main() -> None:
     what, port, *rest = sys.argv[1:]
     if what == "posts":
         prefix = rest[2] if len(rest) > 2 else ""
-        request = partial(post_request, prefix=prefix)
+        request = partial(post_request, int(port), prefix=prefix)
         result = closed_loop(int(port), int(rest[0]), float(rest[1]), request, b"201")
     else:
-        asked = get_request(rest[2], 1, rest[3] if len(rest) > 3 else "")
+        asked = get_request(int(port), rest[2], 1, rest[3] if len(rest) > 3 else "")
         result = closed_loop(int(port), int(rest[0]), float(rest[1]), lambda _: asked, b"200")
     print(json.dumps(result))
 

@@ -31,7 +31,7 @@ def connect_with(context: ssl.SSLContext, port: int) -> socket.socket:
     The server's session tickets are read with it: later they would look like news.
     """
     connection = greet(context, port)
-    answer_to(connection, get_request("/healthz", 0))
+    answer_to(connection, get_request(port, "/healthz", 0))
     return connection
 
 
@@ -45,7 +45,7 @@ def commands(connect: Connect, port: int, count: int, path: str) -> dict[str, fl
     for _ in range(count):
         start = time.perf_counter()
         with connect(port) as connection:
-            answer_to(connection, get_request(path, 1))
+            answer_to(connection, get_request(port, path, 1))
         times.append(time.perf_counter() - start)
     times.sort()
     return {"p50_ms": 1000 * times[count // 2], "p99_ms": 1000 * times[int(count * 0.99)]}
@@ -75,9 +75,9 @@ def main() -> None:
         result = commands(first, port, int(rest[1]), rest[2])
     else:
         prefix = rest[3]
-        asked = get_request(prefix, 1)
+        asked = get_request(port, prefix, 1)
         request, status = (
-            (partial(post_request, prefix=prefix), b"201")
+            (partial(post_request, port, prefix=prefix), b"201")
             if what == "posts"
             else (lambda _: asked, b"200")
         )

@@ -10,6 +10,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 from tests.bench.clients import answer_to, connect, get_request, post_request
 
@@ -17,7 +18,7 @@ from tests.bench.clients import answer_to, connect, get_request, post_request
 def paced(
     port: int, seconds: float, per_second: float, request: Callable[[int], bytes], status: bytes
 ) -> dict[str, float]:
-    times = []
+    times: list[float] = []
     with connect(port) as connection:
         start = time.perf_counter()
         while (due := start + len(times) / per_second) < start + seconds:
@@ -39,9 +40,10 @@ def paced(
 
 def main() -> None:
     port, seconds, per_second, what, *rest = sys.argv[1:]
-    request, status = post_request, b"201"
+    request: Callable[[int], bytes] = partial(post_request, int(port))
+    status = b"201"
     if what == "gets":
-        asked = get_request(rest[0], 1)
+        asked = get_request(int(port), rest[0], 1)
         request, status = lambda _: asked, b"200"
     print(json.dumps(paced(int(port), float(seconds), float(per_second), request, status)))
 

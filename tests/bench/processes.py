@@ -67,7 +67,7 @@ def until_answered(port: int, server: subprocess.Popen[bytes]) -> None:
         try:
             with connect(port) as connection:
                 # A room listens before it has read the log, and answers afterwards.
-                connection.sendall(get_request("/healthz", 0))
+                connection.sendall(get_request(port, "/healthz", 0))
                 connection.recv(1 << 16)
             return
         except ConnectionRefusedError:

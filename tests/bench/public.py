@@ -104,7 +104,7 @@ def ask(port: int, path: str) -> bytes:
     try:
         with connect(port) as connection:
             connection.settimeout(PATIENCE_SECONDS)
-            connection.sendall(get_request(path, 1))
+            connection.sendall(get_request(port, path, 1))
             while not is_whole(data):
                 piece = connection.recv(1 << 16)
                 if not piece:

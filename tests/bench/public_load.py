@@ -57,7 +57,7 @@ def waits(
     for turn in range(rounds):
         since = {slug: last_id(posters[slug], f"/{slug}") for slug in slugs}
         for connection, slug, seat in waiters.values():
-            connection.sendall(get_request(f"/{slug}/wait?since_id={since[slug]}", seat))
+            connection.sendall(get_request(port, f"/{slug}/wait?since_id={since[slug]}", seat))
         until_held(metrics_port, len(waiters))
         if turn == 0:
             open_seconds = time.perf_counter() - opening
@@ -67,7 +67,7 @@ def waits(
             held_kib = (resident_kib(pid) - before_kib) / len(waiters)
         start = time.perf_counter()
         for slug, poster in posters.items():
-            poster.sendall(post_request(turn, f"/{slug}"))
+            poster.sendall(post_request(port, turn, f"/{slug}"))
         data: dict[int, bytes] = {}
         times = []
         left = waiters.keys() | posting.keys()

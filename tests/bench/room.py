@@ -155,7 +155,7 @@ def measure_shutdown(*, quick: bool) -> Rows:
                 since = last_id(asking)
             waiting = [connect(port) for _ in range(HELD)]
             for index, connection in enumerate(waiting):
-                connection.sendall(get_request(f"/wait?since_id={since}", 1 + index // 4))
+                connection.sendall(get_request(port, f"/wait?since_id={since}", 1 + index // 4))
             time.sleep(1.5)
             start = time.perf_counter()
             server.send_signal(signal.SIGTERM)

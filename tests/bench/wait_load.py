@@ -39,6 +39,7 @@ def waits(port: int, count: int, rounds: int, pid: int) -> dict[str, float]:
         waiters.append(connection)
         poll.register(connection.fileno(), select.EPOLLIN)
     by_descriptor = {c.fileno(): (i, c) for i, c in enumerate(waiters)}
+    beside_them = get_request(port, "/messages?since_id=0&limit=1", PARTICIPANTS - 1)
     since = last_id(poster)
     first, last, beside = [], [], []
     held_kib = 0.0
@@ -46,14 +47,14 @@ def waits(port: int, count: int, rounds: int, pid: int) -> dict[str, float]:
     for turn in range(rounds):
         for index, connection in enumerate(waiters):
             path = f"/wait?since_id={since}"
-            connection.sendall(get_request(path, 1 + index // 4))
+            connection.sendall(get_request(port, path, 1 + index // 4))
         settle(poster)
         if turn == 0:
             open_seconds = time.perf_counter() - opened
             held_kib = (resident_kib(pid) - before_kib) / count
-        poster.sendall(post_request(turn))
+        poster.sendall(post_request(port, turn))
         start = time.perf_counter()
-        bystander.sendall(get_request("/messages?since_id=0&limit=1", PARTICIPANTS - 1))
+        bystander.sendall(beside_them)
         asked = start
         poll.register(bystander.fileno(), select.EPOLLIN)
         waiting = set(by_descriptor)
@@ -65,7 +66,7 @@ def waits(port: int, count: int, rounds: int, pid: int) -> dict[str, float]:
                 if descriptor == bystander.fileno():
                     bystander.recv(1 << 16)
                     beside.append(now - asked)
-                    bystander.sendall(get_request("/messages?since_id=0&limit=1", PARTICIPANTS - 1))
+                    bystander.sendall(beside_them)
                     asked = time.perf_counter()
                     continue
                 _, connection = by_descriptor[descriptor]
@@ -97,11 +98,11 @@ def latency(port: int, rounds: int) -> dict[str, float]:
     since = last_id(poster)
     times = []
     for turn in range(rounds):
-        waiter.sendall(get_request(f"/wait?since_id={since}", 1))
+        waiter.sendall(get_request(port, f"/wait?since_id={since}", 1))
         # The wait has to be held before the post; nothing tells us, so it gets its time.
         time.sleep(0.005)
         start = time.perf_counter()
-        poster.sendall(post_request(turn))
+        poster.sendall(post_request(port, turn))
         data = b""
         while not is_whole(data):
             data += waiter.recv(1 << 16)
@@ -115,8 +116,7 @@ def latency(port: int, rounds: int) -> dict[str, float]:
 def hold(port: int, count: int, seconds: float, pid: int) -> dict[str, float]:
     """Hold so many waits in a room where nothing happens; each that ends is asked again.
 
-    What comes back is what the server took while they were held, for so long. A hold ends
-    after 25 s: in as many, each is asked once more.
+    Gives what the server took in so many seconds, and how often it was asked again.
     """
     asking = connect(port)
     since = last_id(asking)
@@ -127,7 +127,7 @@ def hold(port: int, count: int, seconds: float, pid: int) -> dict[str, float]:
         poll.register(connection.fileno(), select.EPOLLIN)
         requests[connection.fileno()] = (
             connection,
-            get_request(f"/wait?since_id={since}", 1 + index // 4),
+            get_request(port, f"/wait?since_id={since}", 1 + index // 4),
         )
         connection.sendall(requests[connection.fileno()][1])
     settle(asking)
