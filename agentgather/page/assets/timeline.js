@@ -222,12 +222,14 @@ export class Timeline {
 
   // Changes the list, and puts what the reader looks at back to where it was.
   #keepPlace(change) {
-    const top = this.scroller.getBoundingClientRect().top;
-    const anchor = this.run.items.find((item) => item.element.getBoundingClientRect().bottom > top);
-    const before = anchor?.element.getBoundingClientRect().top;
+    const { top, height } = this.scroller.getBoundingClientRect();
+    const middle = top + height / 2;
+    // Its own text, because a day's name above the first item goes when others come before it.
+    const anchor = this.run.items.find(({ article }) => article.getBoundingClientRect().bottom > middle);
+    const before = anchor?.article.getBoundingClientRect().top;
     change();
-    if (!anchor?.element.isConnected) return;
-    this.scroller.scrollTop += anchor.element.getBoundingClientRect().top - before;
+    if (!anchor?.article.isConnected) return;
+    this.scroller.scrollTop += anchor.article.getBoundingClientRect().top - before;
   }
 
   // Finds one message that is not loaded; several that answer it ask once.
