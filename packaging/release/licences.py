@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+from release.notices import GAPS, HOW_TO_TAKE, NOTICES, Notice, read_notices
 from release.parts import NotAsPinned, Part
 
 _COMMON: Final = Path("/usr/share/common-licenses")
@@ -21,18 +22,25 @@ the Python packages from PyPI. The built program has all of it inside.
 """
 
 
-def render_licences(version: str, ours: str, parts: Iterable[Part], common: Path = _COMMON) -> str:
+def render_licences(
+    version: str,
+    ours: str,
+    parts: Iterable[Part],
+    common: Path = _COMMON,
+    notices: Path = NOTICES,
+) -> str:
     """Give the text of the file.
 
     Raises:
-        NotAsPinned: a part has no text, or points to one that this machine does not have.
+        NotAsPinned: a part has no text, or points to one that this machine does not have; or
+            nobody has taken the notice of what is linked into it.
 
     """
-    text = "\n".join(_lines(version, ours, list(parts)))
+    text = "\n".join(_lines(version, ours, list(parts), read_notices(notices)))
     return "\n".join([text, *_common_texts(text, common)])
 
 
-def _lines(version: str, ours: str, parts: list[Part]) -> Iterator[str]:
+def _lines(version: str, ours: str, parts: list[Part], notices: dict[str, Notice]) -> Iterator[str]:
     yield _HEAD.format(version=version, ours=ours)
     for part in parts:
         yield f"  {part.name} {part.version}: {part.licence}"
@@ -46,10 +54,11 @@ def _lines(version: str, ours: str, parts: list[Part]) -> Iterator[str]:
             yield f"\n--- {title}\n\n{text.strip()}"
         if part.inside:
             yield from _linked(part.inside)
+            yield from _notices(part, notices)
 
 
 def _linked(inside: tuple[Part, ...]) -> Iterator[str]:
-    """List what was linked into a part, by what right, and whose notices its wheel lacks."""
+    """List what was linked into a part, and by what right."""
     yield "\n--- linked into it, by the list in its wheel\n"
     for one in inside:
         yield f"{one.name} {one.version}: {one.licence}, {one.purl}"
@@ -57,9 +66,38 @@ def _linked(inside: tuple[Part, ...]) -> Iterator[str]:
     if needed:
         yield "\nWhere one of these is a choice, it is chosen; their texts are at the end:"
         yield from (str(_COMMON / name) for name in sorted(needed))
-    missing = [f"{one.name} {one.version}" for one in inside if not _needs_no_notice(one.licence)]
+
+
+def _notices(part: Part, notices: dict[str, Notice]) -> Iterator[str]:
+    """Give the notices of what was linked into a part, a text of several only once.
+
+    Raises:
+        NotAsPinned: one is neither kept nor known to be missing.
+
+    """
+    of_a_text: dict[str, list[str]] = {}
+    missing = []
+    for one in part.inside:
+        if _needs_no_notice(one.licence):
+            continue
+        called = f"{one.name} {one.version}"
+        notice = notices.get(one.name)
+        if notice:
+            of_a_text.setdefault(notice.texts, []).append(f"\n--- {called}\n\n{notice.about}")
+        elif one.name in GAPS:
+            missing.append(called)
+        else:
+            raise NotAsPinned(
+                f"{part.name} {part.version} has {called} inside ({one.licence}), and"
+                f" packaging/release/notices has no notice of it: {HOW_TO_TAKE}"
+            )
+    if of_a_text:
+        yield "\nThe notices of the others, of the version that Debian has:"
+    for texts, crates in of_a_text.items():
+        yield from crates
+        yield f"\n{texts}"
     if missing:
-        yield "\nThe wheel has no notices of these. They are with the source of each:"
+        yield "\nThere are no notices here of these. They are with the source of each:"
         yield from missing
 
 

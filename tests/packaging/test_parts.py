@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from release.licences import render_licences
+from release.notices import read_notices
 from release.parts import NotAsPinned, Part, Text, find_parts, read_pins
 from release.parts_native import find_native_parts
 from release.sbom import InvalidBill, check_bill, render_bill
@@ -46,8 +47,16 @@ def test_what_ships_is_installed_as_it_is_pinned_and_listed_in_full() -> None:
     listed = json.loads(bill)
     assert [one["name"] for one in listed["components"]] == [part.name for part in parts]
     assert listed["metadata"]["component"]["version"] == "1.2.3"
+    # It raises where a crate has no notice, and says what to do.
     texts = render_licences("1.2.3", "ours", parts)
     assert all(f"\n{part.name} {part.version}: " in texts for part in parts)
+    crates = {one.name: one.version for part in parts for one in part.inside}
+    kept = read_notices()
+    assert kept
+    assert sorted(set(kept) - set(crates)) == [], "of crates that no wheel has: delete the files"
+    for name, notice in kept.items():
+        assert f"\n--- {name} {crates[name]}\n\n{notice.about}\n" in texts
+        assert notice.texts in texts
 
 
 @pytest.mark.hostile("D03")
@@ -117,32 +126,6 @@ def test_a_text_that_points_elsewhere_brings_that_too(tmp_path: Path) -> None:
     (tmp_path / "GPL-3").unlink()
     with pytest.raises(NotAsPinned, match="GPL-3"):
         render_licences("1.2.3", "ours", [part], common=tmp_path)
-
-
-def inside(name: str, licence: str) -> Part:
-    return Part(name, "1", f"pkg:cargo/{name}@1", licence, ())
-
-
-def test_what_is_linked_in_has_a_text_or_is_said_to_lack_its_notice(tmp_path: Path) -> None:
-    (tmp_path / "Apache-2.0").write_text("all of Apache")
-    crates = (
-        inside("either", "MIT OR Apache-2.0"),
-        inside("except", "Apache-2.0 WITH LLVM-exception"),
-        inside("both", "(MIT OR Apache-2.0) AND Unicode-3.0"),
-        inside("notice", "MIT"),
-    )
-    texts = (Text("LICENSE", "ours is MIT"),)
-    wheel = Part("lib", "1", "pkg:pypi/lib@1", "MIT", texts, inside=crates)
-    text = render_licences("1.2.3", "ours", [wheel], common=tmp_path)
-    assert text.count("all of Apache") == 1
-    assert all(f"\n{one.name} 1: {one.licence}, {one.purl}\n" in text for one in crates)
-    assert "They are with the source of each:\nboth 1\nnotice 1\n" in text
-    (tmp_path / "MPL-2.0").write_text("all of Mozilla")
-    wheel = wheel._replace(inside=(inside("mozilla", "MPL-2.0"),))
-    text = render_licences("1.2.3", "ours", [wheel], common=tmp_path)
-    assert "all of Mozilla" in text
-    assert "no notices" not in text
-    assert "all of Apache" not in text
 
 
 def test_a_part_without_a_text_stops_the_release() -> None:
