@@ -1,7 +1,9 @@
 """What every test may use. Hypothesis finds the same examples on every run."""
 
+import os
 import signal
-from collections.abc import AsyncIterator
+import subprocess
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -55,3 +57,15 @@ async def real_table(home: Home) -> AsyncIterator[Table]:
     """The room ``demo``, live, in real time: for tests with sockets."""
     async with open_table(home, in_virtual_time=False) as opened:
         yield opened
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 256 KiB; skips where mounting is not allowed."""
+    mounted = tmp_path / "disk"
+    mounted.mkdir(mode=0o700)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k,mode=700", "tmpfs", str(mounted)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting is not allowed here")
+    yield mounted
+    subprocess.run(["umount", str(mounted)], check=True)

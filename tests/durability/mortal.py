@@ -7,10 +7,11 @@ command line as `agentgather` does. What ships has no such place. So that hundre
 do not each pay for the imports, this process loads the program once and forks for each job.
 
 It reads jobs as lines of JSON, ``{"arguments": [...], "home": "...", "folder": "...",
-"place": "..." or null}``, and answers each with the process's id, and when it has ended with
-its status (negative: a signal). The process's output is in ``folder`` as ``out`` and ``err``,
-and every place that it came by, one a line, in ``places``: what it was about to do or had
-done, to which file, and for which time.
+"place": "..." or null, "error": 5 or null}``, and answers each with the process's id, and when
+it has ended with its status (negative: a signal). The process's output is in ``folder`` as
+``out`` and ``err``, and every place that it came by, one a line, in ``places``: what it was
+about to do or had done, to which file, and for which time. With an ``error`` it does not die
+at the place: the call fails there with that errno.
 """
 
 import json
@@ -36,8 +37,9 @@ _RANDOM: Final = re.compile(r"\.tmp-[0-9a-f]{16}")
 class MortalDisk(StandIn):
     """The system's disk, with a place before and after every call, and within writes."""
 
-    def __init__(self, place: str | None, places: int) -> None:
+    def __init__(self, place: str | None, places: int, error: int | None) -> None:
         self._fatal = place
+        self._error = error
         self._places = places
         self._times: Counter[str] = Counter()
 
@@ -47,6 +49,8 @@ class MortalDisk(StandIn):
         numbered = f"{place}, {self._times[place]}"
         os.write(self._places, f"{numbered}\n".encode())
         if numbered == self._fatal:
+            if self._error is not None:
+                raise OSError(self._error, os.strerror(self._error))
             os.kill(os.getpid(), signal.SIGKILL)
 
     def is_next(self, place: str) -> bool:
@@ -104,7 +108,7 @@ def _become(job: dict[str, Any]) -> int:
         os.dup2(os.open(folder / name, flags, 0o600), number)
     places = os.open(folder / "places", flags | os.O_APPEND, 0o600)
     os.environ["AGENTGATHER_HOME"] = job["home"]
-    disk = MortalDisk(job["place"], places)
+    disk = MortalDisk(job["place"], places, job["error"])
     stand_in(disk)
     _die_at_announcements(disk)
     return run_process(job["arguments"])

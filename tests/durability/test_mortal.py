@@ -4,9 +4,7 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,18 +13,16 @@ import pytest
 import trio
 
 from agentgather.storage.home import Home, open_room
-from agentgather.storage.seats import write_seat
 from agentgather.storage.stored_room import StoredRoom
-from agentgather.wire.records import CurrentRoom, Tokens
+from agentgather.wire.records import Tokens
 from tests.doubles.history import History
 from tests.doubles.raw_http import eventually
-from tests.doubles.table import TOKENS, make_home
+from tests.doubles.table import TOKENS
+from tests.durability.zygote import Zygote
 from tests.end_to_end.public.oracle import Broken, Client
 from tests.storage.samples import NOW, Records
 
-ROOT = Path(__file__).parents[2]
 KILLED = -signal.SIGKILL
-SECONDS = 30
 
 
 Answers = dict[str, dict[str, Any]]
@@ -104,94 +100,9 @@ ACTIONS = [
 ]
 
 
-class Zygote:
-    """The process that forks the mortal ones."""
-
-    def __init__(self, process: trio.Process, folder: Path) -> None:
-        self._process = process
-        self._folder = folder
-        self._received = b""
-
-    async def start(self, home: Home, *arguments: str, place: str | None = None) -> int:
-        """Start a command, and give its process id."""
-        for name in ("out", "err", "places"):
-            (self._folder / name).unlink(missing_ok=True)
-        job = {
-            "arguments": arguments,
-            "home": str(home.root),
-            "folder": str(self._folder),
-            "place": place,
-        }
-        assert self._process.stdin is not None
-        await self._process.stdin.send_all(json.dumps(job).encode() + b"\n")
-        return await self._number()
-
-    async def ended(self) -> int:
-        """Await its end, and give its status."""
-        return await self._number()
-
-    async def run(self, home: Home, *arguments: str, place: str | None = None) -> int:
-        await self.start(home, *arguments, place=place)
-        return await self.ended()
-
-    def places(self) -> list[str]:
-        """Give the places that it came by."""
-        return (self._folder / "places").read_text().splitlines()
-
-    def said(self) -> str:
-        return (self._folder / "err").read_text()
-
-    def port(self) -> int | None:
-        """Give the port once the room is served."""
-        out = self._folder / "out"
-        line = out.read_text() if out.exists() else ""
-        return int(json.loads(line)["url"].rpartition(":")[2]) if line.endswith("\n") else None
-
-    async def _number(self) -> int:
-        assert self._process.stdout is not None
-        with trio.fail_after(SECONDS):
-            while b"\n" not in self._received:
-                data = await self._process.stdout.receive_some()
-                assert data, "the process that forks is gone"
-                self._received += data
-        line, _, self._received = self._received.partition(b"\n")
-        return int(line)
-
-
-@pytest.fixture
-async def zygote(tmp_path: Path) -> AsyncIterator[Zygote]:
-    folder = tmp_path / "zygote"
-    folder.mkdir()
-    process = await trio.lowlevel.open_process(
-        [sys.executable, "-m", "tests.durability.mortal"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        cwd=ROOT,
-        start_new_session=True,
-    )
-    yield Zygote(process, folder)
-    # Its children too, where a test has failed.
-    os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()
-    for stream in (process.stdin, process.stdout):
-        assert stream is not None
-        await stream.aclose()
-
-
 # --- A served room ---------------------------------------------------------------------
 TORN = "an unfinished last line was set aside"
 SERVE = ("room", "serve", "--port", "0", "--json")
-
-
-@pytest.fixture
-def pristine(tmp_path: Path) -> Home:
-    """A home whose host can serve the room."""
-    home = make_home(tmp_path / "pristine")
-    seat = CurrentRoom(
-        roomId="demo", alias="host", token=TOKENS["host"], baseUrl="http://127.0.0.1:1"
-    )
-    write_seat(home, seat, select=True)
-    return home
 
 
 class Visit:

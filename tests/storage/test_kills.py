@@ -1,10 +1,8 @@
 """Processes that are killed, and disks that are really full."""
 
-import os
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -94,17 +92,6 @@ def test_a_file_as_large_as_the_system_allows_is_a_full_disk(tmp_path: Path) -> 
     home = make_home(tmp_path / "home")
     fill_and_check(home, 20_000)
     assert 19_000 < (folder_of(home) / "messages.jsonl").stat().st_size <= 20_000
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    mounted = tmp_path / "disk"
-    mounted.mkdir(mode=0o700)
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k,mode=700", "tmpfs", str(mounted)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("mounting is not allowed here")
-    yield mounted
-    subprocess.run(["umount", str(mounted)], check=True)
 
 
 @pytest.mark.hostile("S21")
