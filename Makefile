@@ -23,7 +23,7 @@ LOCK := $(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsa
   --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix spec man bench bench-compare crash-points soak-kill lock binary smoke release clean
+.PHONY: help run test check fix spec man bench bench-compare soak soak-kill crash-points lock binary smoke release clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -67,6 +67,9 @@ crash-points: $(READY) ## cut the power at 100,000 points of recorded lives, in 
 soak-kill: $(READY) ## kill a served room 200 times under load, and look for what is lost; five minutes
 	$(BIN)/python -m tests.durability.soak_kill
 
+soak: $(READY) ## twenty rooms in trouble for an hour, or SECONDS=…; artifacts/soak.txt
+	$(BIN)/python tests/soak/run.py $(SECONDS)
+
 lock: $(READY) ## pin and hash what ships and what tests it
 	$(BIN)/pip install --quiet pip-tools
 	$(LOCK) --output-file packaging/requirements.txt pyproject.toml
@@ -90,7 +93,7 @@ release: $(READY) ## all that publishing needs, in dist/: VERSION=x.y.z [SIGN_KE
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .hypothesis build dist *.egg-info \
-	  artifacts/screenshots artifacts/failures tests/browser/node_modules tests/end_to_end/build
+	  artifacts/screenshots artifacts/failures artifacts/soak.txt tests/browser/node_modules tests/end_to_end/build
 
 # Hashes first, then the package itself without touching what they pinned.
 $(READY): pyproject.toml packaging/requirements-dev.txt

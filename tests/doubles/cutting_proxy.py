@@ -97,14 +97,38 @@ class CuttingProxy:
             passing.cancel_scope.cancel()
 
 
+async def fail(proxy: CuttingProxy, number: int) -> None:
+    """Let the network fail in one of the ways that it has, by a number, and mend it."""
+    how = number % 5
+    if how == 1:
+        proxy.stall()
+        await trio.sleep(0.1)
+    elif how == 2:
+        proxy.delay_seconds = 0.05
+        await trio.sleep(0.1)
+    if how == 3:
+        # The broker does not hear of it; the next link takes the place of this one.
+        proxy.forsake()
+    else:
+        proxy.cut()
+    proxy.mend()
+
+
+async def serve_cutting_proxy(
+    target_port: int, *, task_status: trio.TaskStatus[CuttingProxy]
+) -> None:
+    """Run a proxy to a port of this machine, until it is cancelled; starts with the proxy."""
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1", backlog=64)
+    proxy = CuttingProxy(target_port, listeners[0].socket.getsockname()[1])
+    task_status.started(proxy)
+    await trio.serve_listeners(proxy.serve, listeners)
+
+
 @asynccontextmanager
 async def open_cutting_proxy(target_port: int) -> AsyncIterator[CuttingProxy]:
     """Run a proxy to a port of this machine, for the length of the block."""
     async with trio.open_nursery() as serving:
-        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1", backlog=64)
-        proxy = CuttingProxy(target_port, listeners[0].socket.getsockname()[1])
-        serving.start_soon(trio.serve_listeners, proxy.serve, listeners)
-        yield proxy
+        yield await serving.start(serve_cutting_proxy, target_port)
         serving.cancel_scope.cancel()
 
 

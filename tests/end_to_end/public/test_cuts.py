@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from tests.bench.seeds import ROOM, seed_room, token
-from tests.doubles.cutting_proxy import CuttingProxy, open_cutting_proxy
+from tests.doubles.cutting_proxy import CuttingProxy, fail, open_cutting_proxy
 from tests.end_to_end.public.broker import LIFTED, Broker
 from tests.end_to_end.public.curl import Curl
 from tests.end_to_end.public.host import Host
@@ -56,23 +56,6 @@ async def link_is_up(broker: Broker, proxy: CuttingProxy, number: int) -> None:
     assert len(proxy) == 1
 
 
-async def cut(proxy: CuttingProxy, number: int) -> None:
-    """Let the network fail in one of the ways that it has."""
-    how = number % 5
-    if how == 1:
-        proxy.stall()
-        await trio.sleep(0.1)
-    elif how == 2:
-        proxy.delay_seconds = 0.05
-        await trio.sleep(0.1)
-    if how == 3:
-        # The broker does not hear of it; the next link takes the place of this one.
-        proxy.forsake()
-    else:
-        proxy.cut()
-    proxy.mend()
-
-
 @pytest.mark.hostile("T14", "T15")
 @pytest.mark.slow
 async def test_fifty_cuts_under_load_lose_nothing(tmp_path: Path, broker: Broker) -> None:
@@ -112,7 +95,7 @@ async def load_and_cut(host: Host, broker: Broker, proxy: CuttingProxy) -> None:
                 await link_is_up(broker, proxy, number + 1)
                 await trio.sleep(LIVE_SECONDS)
                 cuts.append(trio.current_time())
-                await cut(proxy, number)
+                await fail(proxy, number)
         await link_is_up(broker, proxy, CUTS + 1)
         await trio.to_thread.run_sync(partial(host.terminal.run, "room", "close"))
 

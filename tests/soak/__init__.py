@@ -1,0 +1,1 @@
+"""Rooms behind one broker for a long time, with all the trouble that there is."""
