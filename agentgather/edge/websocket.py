@@ -63,6 +63,15 @@ class WebSocketProtocol(H11Protocol):
 
     async def run(self, head: RequestHead) -> None:
         """Run the application on a handshake that has the right shape, until it returns."""
+        stream = self._open()
+        try:
+            await self._run(head, stream)
+        finally:
+            # They point at each other, and would hold 10 KiB until the collector comes by.
+            vars(stream).clear()
+            vars(self).clear()
+
+    def _open(self) -> SocketStream:
         stream = self.stream = SocketStream(
             self.app,
             self.config,
@@ -74,6 +83,9 @@ class WebSocketProtocol(H11Protocol):
             self.stream_send,
             STREAM_ID,
         )
+        return stream
+
+    async def _run(self, head: RequestHead, stream: SocketStream) -> None:
         request = Request(
             stream_id=STREAM_ID,
             headers=head.headers,

@@ -1,5 +1,6 @@
 """WebSockets: what is offered, what ends them, and what must not end anything else."""
 
+import gc
 import zlib
 from contextlib import suppress
 from typing import Any
@@ -9,7 +10,8 @@ import trio
 from trio.testing import MockClock
 
 from agentgather.edge.bounds import Bounds
-from agentgather.edge.websocket_frames import MAX_TURN_FRAMES
+from agentgather.edge.websocket import WebSocketProtocol
+from agentgather.edge.websocket_frames import MAX_TURN_FRAMES, SocketStream
 from agentgather.wire.limits import MAX_CONTROL_FRAMES_PER_SECOND, SMALL_BYTES
 from tests.edge.frames import (
     ACCEPT,
@@ -77,6 +79,23 @@ async def test_messages_go_both_ways() -> None:
     [scope] = scopes
     assert (scope["type"], scope["path"], scope["query_string"]) == ("websocket", "/link", b"a=b")
     assert scope["client"] == ("192.0.2.1", 5)
+
+
+async def test_nothing_of_one_that_ended_waits_for_the_collector() -> None:
+    """A server's collector comes by seldom, and hosts that come and go may be many."""
+    gc.collect()
+    gc.disable()
+    try:
+        async with one_connection(repeat) as peer:
+            await upgrade(peer)
+            await peer.send(frame(BINARY, b"x"))
+            assert await read_frame(peer) == (BINARY, b"x")
+            await peer.send(frame(CLOSE, b"\x03\xe8"))
+            await peer.ended.wait()
+        left = [one for one in gc.get_objects() if type(one) in (WebSocketProtocol, SocketStream)]
+        assert left == []
+    finally:
+        gc.enable()
 
 
 async def test_a_subprotocol_is_chosen_by_the_application() -> None:

@@ -28,7 +28,8 @@ Figures = list[tuple[str, str]]
 def ratio(soak: Soak) -> float:
     """Say how much slower the slowest hundredth is in trouble, by the medians of all cycles."""
     quiet, troubled = (
-        statistics.median(one.p99_ms for one in timings) for timings in (soak.quiet, soak.troubled)
+        statistics.median(part.timing.p99_ms for part in parts)
+        for parts in (soak.quiet, soak.troubled)
     )
     return troubled / quiet
 
@@ -99,18 +100,23 @@ def _is_of(deed: str, what: str) -> bool:
 
 
 def _times(soak: Soak) -> Iterator[tuple[str, str]]:
-    for name, timings in (("quiet", soak.quiet), ("in trouble", soak.troubled)):
-        p50, p99, worst = (statistics.median(one[index] for one in timings) for index in range(3))
+    for name, parts in (("quiet", soak.quiet), ("in trouble", soak.troubled)):
+        p50, p99, worst = (
+            statistics.median(part.timing[index] for part in parts) for index in range(3)
+        )
+        ran, waited = (statistics.median(part[index] for part in parts) for index in (1, 2))
         yield (
             f"{TIMED} other rooms, {name}",
-            f"p50 {p50:.2f} ms, p99 {p99:.2f} ms, worst {worst:.0f} ms",
+            f"p50 {p50:.2f} ms, p99 {p99:.2f} ms, worst {worst:.0f} ms; "
+            f"the broker ran for {ran:.0%} and waited for a core for {waited:.0%} of the time",
         )
     yield "p99 in trouble to p99 quiet", f"{ratio(soak):.2f}; at most {MOST_RATIO:.0f} is asked"
-    yield "the broker's share of a core, in trouble", f"{soak.broker_cpu:.0%}"
 
 
 def _sizes(soak: Soak) -> Iterator[tuple[str, str]]:
     first, last = _first(soak), soak.looks[-1]
+    course = ", ".join(f"{look.broker.resident_kib / 1024:.1f}" for look in soak.looks)
+    yield "the broker's MiB at each calm look", course
     hours = (last.seconds - first.seconds) / 3600
     yield "the broker", _change(first.broker, last.broker, hours)
     grown = [

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import trio
 
@@ -27,10 +27,18 @@ from tests.soak.people import HELD
 from tests.soak.rooms import SoakRoom
 from tests.soak.timing import Timing, time_rooms
 from tests.soak.trouble import Harm, do_its_worst, drop_tunnels
-from tests.soak.vitals import count_tasks, look_at
+from tests.soak.vitals import count_tasks, look_at, waited_seconds
 
 PATIENCE_SECONDS: Final = 60
 WARM_SECONDS: Final = 5
+
+
+class Part(NamedTuple):
+    """A part of a cycle. Shares are the broker's, of the time: it ran, it waited for a core."""
+
+    timing: Timing
+    ran: float
+    waited: float
 
 
 class Soak:
@@ -39,13 +47,11 @@ class Soak:
     def __init__(self, broker: Broker, rooms: list[SoakRoom]) -> None:
         self.broker = broker
         self.rooms = rooms
-        self.quiet: list[Timing] = []
-        self.troubled: list[Timing] = []
+        self.quiet: list[Part] = []
+        self.troubled: list[Part] = []
         self.looks: list[Look] = []
         self.harm: Counter[str] = Counter()
         self.faults: list[str] = []
-        self.broker_cpu = 0.0
-        """What the broker took of a core in the troubled parts."""
         self._began = time.monotonic()
         self._turn = 0
 
@@ -55,7 +61,8 @@ class Soak:
         self._turn += 1
         until = trio.current_time() + seconds
         goes_on = partial(_is_before, until)
-        before = cpu_seconds(self.broker.pid)
+        pid, began = self.broker.pid, trio.current_time()
+        before = cpu_seconds(pid), waited_seconds(pid)
         async with trio.open_nursery() as parts:
             for room in self.rooms:
                 parts.start_soon(room.people.talk, self._turn, goes_on)
@@ -67,12 +74,11 @@ class Soak:
                 parts.start_soon(do_its_worst, port, self._turn, seconds, self.harm)
             slugs = [room.slug for room in self.rooms[:TIMED]]
             timing = await time_rooms(self.broker.port, slugs, seconds, self.faults)
+        took = trio.current_time() - began
+        ran, waited = cpu_seconds(pid) - before[0], waited_seconds(pid) - before[1]
+        (self.troubled if troubled else self.quiet).append(Part(timing, ran / took, waited / took))
         if troubled:
-            self.troubled.append(timing)
             self.harm += harm.done
-            self.broker_cpu = (cpu_seconds(self.broker.pid) - before) / seconds
-        else:
-            self.quiet.append(timing)
 
     # --- Looks -----------------------------------------------------------------------
     async def look(self) -> None:

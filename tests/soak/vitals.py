@@ -42,5 +42,10 @@ def look_at(program: Program) -> Vitals:
     )
 
 
+def waited_seconds(pid: int) -> float:
+    """Say how long a process's event loop was ready to run and had no core."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+
+
 def _tasks_file(program: Program) -> Path:
     return program.output.with_suffix(".tasks")
