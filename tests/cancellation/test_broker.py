@@ -125,6 +125,25 @@ async def test_a_host_that_comes_has_a_lease_and_a_route_or_neither(tmp_path: Pa
     await cut_everywhere(once, at_least=40)
 
 
+async def test_an_older_host_that_comes_has_a_lease_and_a_route_or_neither(
+    tmp_path: Path,
+) -> None:
+    async def once(cut: Cut) -> None:
+        async with open_broker(tmp_path, cut) as stage:
+            before = baseline()
+            body = b'{"route_slug": "demo"}'
+            await cut.run(partial(visit, stage, "POST", "/_host/register", body))
+            await settled()
+            assert baseline() == before
+            assert cut.result is None or cut.result.status == 200
+            await check(stage)
+            if not stage.state.load_leases():
+                # Nobody has the slug, so the next one may.
+                assert (await visit(stage, "POST", "/_host/register", body)).status == 200
+
+    await cut_everywhere(once, at_least=6)
+
+
 # --- Participants ---------------------------------------------------------------------------
 async def answer_in_pieces(stream: Stream) -> None:
     """Answer with more than the first credit, as an export does."""
