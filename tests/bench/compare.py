@@ -115,7 +115,7 @@ def measure(part: str, root: Path, *, long: bool) -> Report:
 
 
 def tell(found: list[Change], turns: int) -> None:
-    print(f"\n{'':72} {'base':>12} {'here':>12}  {'here against base':24}")
+    print(f"\n{'':74} {'base':>17} {'here':>17}  {'here against base':24}")
     for change in found:
         print(change.line)
     beyond = [change for change in found if change.verdict]

@@ -45,7 +45,7 @@ def idle_share(pid: int, seconds: float) -> float:
 
 def measure_messages(port: int, pid: int, idle: float, *, quick: bool) -> Rows:
     """The server's CPU for each; of a load with pauses, what the idle room takes is no part."""
-    slow, seconds = (5, 1) if quick else (20, 4)
+    slow, seconds = (5, 1) if quick else (15, 3)
     for per_second, length in ((1, slow), (20, slow // 2)):
         result = client(port, length, per_second, "posts", module="paced_load", server=pid)
         each = result["cpu_us"] - 1e6 * idle / per_second

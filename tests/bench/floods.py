@@ -55,7 +55,7 @@ class Turn(NamedTuple):
 
 def measure_hostile_hosts(*, quick: bool) -> Rows:
     """A broker of its own, with the limits that it has by default but for participants."""
-    seconds, turns = (3, 1) if quick else (6, 3)
+    seconds, turns = (3, 1) if quick else (5, 3)
     with TemporaryDirectory(prefix="agentgather-bench-", dir="/var/tmp") as folder:
         options = (*OPTIONS, "--trusted-proxy", "loopback")
         with (

@@ -185,7 +185,7 @@ def measure_streams(front: Caddy, broker: Broker) -> Rows:
             (
                 Figure("", statistics.median(rates), "MB/s"),
                 Figure("best", max(rates), "MB/s"),
-                *(Figure(f"CPU for a MB, {name}", cost, "ms") for name, cost in costs.items()),
+                *(Figure(f"CPU of {name} for a MB", cost, "ms") for name, cost in costs.items()),
             ),
             "the cores of all that the answer passes",
         )

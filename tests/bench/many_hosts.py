@@ -5,6 +5,7 @@ import subprocess
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from tests.bench.clients import resident_kib
@@ -14,6 +15,12 @@ from tests.bench.public import LIFTED, brokered, hosted, is_connected, until
 
 HOSTS: Final = 500
 FLOOD: Final = 100_000
+
+
+def measure_hosts(*, quick: bool) -> Rows:
+    with TemporaryDirectory(prefix="agentgather-bench-", dir="/var/tmp") as folder:
+        yield from measure_many_hosts(Path(folder) / "many", quick=quick)
+        yield from measure_flood(Path(folder) / "flood", quick=quick)
 
 
 def measure_many_hosts(state: Path, *, quick: bool) -> Rows:

@@ -10,6 +10,7 @@ from tests.bench.figures import Rows
 from tests.bench.floods import measure_hostile_hosts
 from tests.bench.front import measure_front
 from tests.bench.growth import measure_log, measure_roster
+from tests.bench.many_hosts import measure_hosts
 from tests.bench.page import measure_page
 from tests.bench.room import (
     measure_posts,
@@ -40,6 +41,7 @@ PARTS: Final = {
     "cli": Part("The command line", measure_cli),
     "page": Part("The page in Chromium", measure_page),
     "tunnel": Part("Through a broker", measure_public_way),
+    "hosts": Part("A broker with many hosts", measure_hosts),
     "hostile": Part("Beside a host that does its worst", measure_hostile_hosts),
     "front": Part("Through Caddy, with TLS", measure_front),
     "built": Part("The program to download", measure_built_program),

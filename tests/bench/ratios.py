@@ -44,7 +44,7 @@ class Change(NamedTuple):
         if ratios:
             spread = f"{statistics.median(ratios):.2f}  ({min(ratios):.2f} … {max(ratios):.2f})"
         base, here = medians
-        return f"{self.what:72} {base:>12} {here:>12}  {spread:24} {self.verdict}".rstrip()
+        return f"{self.what:74} {base:>17} {here:>17}  {spread:24} {self.verdict}".rstrip()
 
 
 def changes(base: Sequence[Report], here: Sequence[Report]) -> Iterator[Change]:
