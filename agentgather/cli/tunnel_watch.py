@@ -91,7 +91,8 @@ class _Watch:
         """Read where the room is public. A process that was killed changes no file."""
         # First, so that what is written meanwhile is read at the next glance.
         self._stamp = tunnel_stamp(self._path)
-        url = _normal(public_url_of(self._home, self._room))
+        # Mostly there is none, and this is all that a room at rest does.
+        url = _normal(public_url_of(self._home, self._room)) if self._stamp is not None else None
         if url != self._url:
             self._served.set_tunnel(url)
             self._url = url
