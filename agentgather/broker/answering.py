@@ -50,6 +50,9 @@ async def pass_on(asked: Asked, visit: Visit) -> None:
         if not is_bare and head.length not in (None, len(data)):
             raise Rejected("bad_host_response")
         await _begin(visit, head)
+        if visit.method == "HEAD" and head.length is None:
+            # A body that is whole from the start gets its length, which of this one is not known.
+            await _send_body(visit, b"", more=True)
         await _send_body(visit, b"" if is_bare else data, more=False)
         return
     await _begin(visit, head)

@@ -36,11 +36,15 @@ class BodyBudget:
         """Give a whole body, and count it until the block is left.
 
         Raises:
-            Rejected: ``request_too_large``, ``body_timeout``.
+            Rejected: ``unsupported_media_type``: it is encoded. ``request_too_large``,
+                ``body_timeout``.
             Unavailable: ``route_request_limit``: there was no room for it in time.
             ClientLeft: the participant went away.
 
         """
+        if b"content-encoding" in headers:
+            # The header is not passed on, and the host would take the bytes for plain ones.
+            raise Rejected("unsupported_media_type", "send the body without Content-Encoding")
         size = int(headers.get(b"content-length", b"%d" % MAX_BODY_BYTES))
         if size > MAX_BODY_BYTES:
             raise Rejected(_TOO_LARGE)

@@ -174,3 +174,11 @@ async def test_cancelled_half_way_it_gives_its_bytes_back() -> None:
         assert budget.bytes == 1000
         nursery.cancel_scope.cancel()
     assert budget.bytes == 0
+
+
+async def test_an_encoded_body_is_refused_before_it_is_read() -> None:
+    budget = BodyBudget()
+    with pytest.raises(Rejected) as refused:
+        await read(budget, leaving, content_encoding=b"gzip", content_length=b"5")
+    assert refused.value.code == "unsupported_media_type"
+    assert budget.bytes == 0

@@ -1,6 +1,7 @@
 """A whole broker over real sockets: it serves, it says how it is, and it ends in order."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -8,7 +9,7 @@ import trio
 from agentgather.link.channel import LinkEnd
 from agentgather.wire.limits import BROKER_DRAIN_SECONDS
 from tests.doubles.broker_server import open_server
-from tests.doubles.broker_stage import EVENT_FIELDS, Stream, echo, hold, response
+from tests.doubles.broker_stage import EVENT_FIELDS, JSON_FIELDS, Stream, echo, hold, response
 from tests.doubles.raw_http import request
 
 STOP_SECONDS = 10
@@ -22,6 +23,21 @@ async def test_a_request_goes_through_and_is_noted(tmp_path: Path) -> None:
         assert asked.json()["path"] == "/status"
     events = [line["event"] for line in server.log.lines]
     assert events == ["start", "register", "link_open", "request", "link_end", "stop"]
+
+
+async def test_an_answer_to_head_has_no_length_but_the_hosts(tmp_path: Path) -> None:
+    async def serve(stream: Stream) -> None:
+        # A host may not know what the body of GET would be, as for an export.
+        head: Any = stream.head
+        length = ((b"content-length", b"7"),) if head.path == b"/card" else ()
+        await stream.send_head(response(stream, headers=(*JSON_FIELDS, *length)))
+
+    async with open_server(tmp_path) as server:
+        await server.host(serve)
+        unknown = await server.ask(request("HEAD", "/demo/export"), is_head=True)
+        assert (unknown.status, unknown.field("content-length")) == (200, None)
+        known = await server.ask(request("HEAD", "/demo/card"), is_head=True)
+        assert (known.status, known.field("content-length")) == (200, "7")
 
 
 async def test_metrics_are_served_apart(tmp_path: Path) -> None:
