@@ -54,7 +54,6 @@ def refused(
     code: str | tuple[str, ...],
     *tries: Try,
     by: Seats | None = Seats.HUMAN,
-    stage: Stage = Stage.FIRST,
 ) -> Clause:
     """Make a clause that each of some requests is refused with a code, or one of a few.
 
@@ -75,7 +74,7 @@ def refused(
             except Broken as broken:
                 raise Broken(f"{one.method} {_shortened(target)}: {broken}") from None
 
-    return Clause(name, said, checks, check, stage)
+    return Clause(name, said, checks, check)
 
 
 def gets(*targets: str) -> tuple[Try, ...]:

@@ -61,9 +61,7 @@ class Client:
         while True:
             await self._pace()
             answer = await self._exchange(data, is_head=method == "HEAD")
-            if not (is_patient and answer.status == 429 and b'"rate_limited"' in answer.body):
-                return answer
-            if not await self._waits_for(answer.field("retry-after")):
+            if not (is_patient and await self.waits_for(answer)):
                 return answer
 
     async def raw(self, data: bytes, *, is_head: bool = False) -> Answer:
@@ -134,8 +132,9 @@ class Client:
         most = ROUTE_REQUESTS_PER_WINDOW - _MARGIN
         while self.is_tunnelled and len(self._asked) + requests > most:
             waits = self._asked[0] + RATE_WINDOW_SECONDS - trio.current_time()
-            if waits > 0:
+            if waits >= 1:
                 self._say(f"waiting {waits:.0f} s: the broker takes so many requests a minute")
+            if waits > 0:
                 await trio.sleep(waits)
             self._asked.popleft()
 
@@ -149,6 +148,19 @@ class Client:
         may_be_fronted = self.place.is_tls or not self.place.is_loopback
         if may_be_fronted and answer.status >= 400 and not answer.is_ours:
             raise NotChecked("a proxy in front of the server has answered in its place")
+
+    async def waits_for(self, answer: Answer) -> bool:
+        """Wait as long as an answer says whose rate is used up. False: it is another answer."""
+        after = answer.field("retry-after")[:6]
+        if answer.status != 429 or b'"rate_limited"' not in answer.body or not after.isdigit():
+            return False
+        seconds = int(after)
+        if not 1 <= seconds <= self._patience:
+            return False
+        self._patience -= seconds
+        self._say(f"waiting {seconds} s: a rate is used up")
+        await trio.sleep(seconds)
+        return True
 
     async def close(self) -> None:
         """Close the kept connection."""
@@ -183,12 +195,3 @@ class Client:
             self._asked.popleft()
         await self.make_room_for(1)
         self._asked.append(trio.current_time())
-
-    async def _waits_for(self, retry_after: str) -> bool:
-        if not (retry_after.isdigit() and 1 <= int(retry_after[:6]) <= self._patience):
-            return False
-        seconds = int(retry_after)
-        self._patience -= seconds
-        self._say(f"waiting {seconds} s: a rate is used up")
-        await trio.sleep(seconds)
-        return True

@@ -1,8 +1,10 @@
 """The room that is tried, with the seats that were made in it for that."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
+
+import trio
 
 from agentgather.conformance.answer import Answer, Document
 from agentgather.conformance.client import Client
@@ -34,6 +36,8 @@ class Room:
         self._brief: str | None = None
         self._run = run
         self._seats: dict[Seats, Seat] = {Seats.HOST: host}
+        # Clauses that are tried together ask for the same one.
+        self._making = trio.Lock()
         self._guests: list[str] = []
         self.removed: Seat | None = None
         """One that was removed, if any was by now."""
@@ -41,8 +45,13 @@ class Room:
     # --- Seats -----------------------------------------------------------------------
     async def seat(self, which: Seats) -> Seat:
         """Give one of the seats that all clauses share."""
+        async with self._making:
+            return await self._made(which)
+
+    async def _made(self, which: Seats) -> Seat:
         if which not in self._seats:
-            draft = {"kind": "agent" if which is Seats.AGENT else "human"}
+            # An agent is what is invited where no kind is named.
+            draft = {} if which is Seats.AGENT else {"kind": "human"}
             if which is Seats.OBSERVER:
                 draft["role"] = "observer"
             self._seats[which] = await self.guest(which.value, **draft)
@@ -134,9 +143,16 @@ class Room:
             Broken: it is not held.
 
         """
-        async with self.client.connected() as connection:
-            await connection.send(self.client.written("GET", target, seat.token))
-            holds(await connection.is_silent(HELD_SECONDS), f"GET {target} is not held")
+        request = self.client.written("GET", target, seat.token)
+        async with AsyncExitStack() as places:
+            while True:
+                connection = await places.enter_async_context(self.client.connected())
+                await connection.send(request)
+                if await connection.is_silent(HELD_SECONDS):
+                    break
+                answer = await self.client.answer(connection)
+                if not await self.client.waits_for(answer):
+                    raise Broken(f"GET {target} is not held, but answered {answer.told()}")
             yield connection
 
     async def answer(self, connection: Connection) -> Document:

@@ -6,10 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+import pytest
 import trio
 
 from agentgather.conformance.catalogue import CLAUSES
-from agentgather.conformance.clause import Clause
+from agentgather.conformance.clause import Clause, Stage
 from agentgather.conformance.client import ANSWER_SECONDS, Client
 from agentgather.conformance.place import Place
 from agentgather.conformance.run import Result, look, try_clauses
@@ -21,6 +22,16 @@ from tests.doubles.table import TOKENS, make_home
 BY_NAME: Final = {clause.name: clause for clause in CLAUSES}
 
 NEEDS_A_BROKER: Final = frozenset({"healthz.elsewhere", "broker.route", "broker.unknown"})
+
+_FIRST: Final = tuple(clause for clause in CLAUSES if clause.stage is Stage.FIRST)
+_REST: Final = tuple(clause for clause in CLAUSES if clause.stage is not Stage.FIRST)
+# Each within the rates of one room: a whole run would wait for them.
+PARTS: Final = [
+    pytest.param(_FIRST[:100], id="first"),
+    pytest.param(_FIRST[100:150], id="second"),
+    pytest.param(_FIRST[150:], id="third"),
+    pytest.param(_REST, id="what waits, uses up and closes"),
+]
 
 
 def place_of(port: int, *, prefix: str = "") -> Place:

@@ -23,10 +23,6 @@ FIRST = [clause for clause in BY_NAME.values() if clause.stage is Stage.FIRST]
 
 async def tried(path: Path, fault: Fault, clauses: Sequence[Clause]) -> dict[str, Result]:
     """Try clauses on our own room, with a fault in front of it."""
-    closing = [clause for clause in clauses if clause.stage is Stage.CLOSING]
-    if closing and closing[0].name.startswith("close"):
-        # They are of a closed room, so it has to be closed before.
-        clauses = [BY_NAME["close.once"], *(one for one in clauses if one.name != "close.once")]
     async with open_room(path / "home") as port, open_faulty(port, fault) as faulty:
         return await try_at(place_of(faulty), clauses, seconds=SECONDS)
 

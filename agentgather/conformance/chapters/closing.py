@@ -7,14 +7,38 @@ from agentgather.conformance.chapters.limits import RATES, later
 from agentgather.conformance.chapters.waiting import said
 from agentgather.conformance.clause import API, STATES, Clause, Stage, Try, refused
 from agentgather.conformance.room import PAST, Room
-from agentgather.conformance.seat import Seats
+from agentgather.conformance.seat import Seat, Seats
 from agentgather.conformance.verdict import Broken, same
 from agentgather.wire.limits import BRIEFS_PER_WINDOW, CLOSES_PER_WINDOW, RATE_WINDOW_SECONDS
 
 CLOSE: Final = f"{API}#post-close"
 CLOSED: Final = f"{STATES}#room"
 WAIT: Final = f"{API}#get-wait"
+EVENTS: Final = f"{API}#get-events"
+POST: Final = f"{API}#post-messages"
 _LINE: Final = "room closed"
+_KEY: Final = {"text": "posted before the close", "client_msg_id": "c.close"}
+
+
+async def _ready(room: Room) -> Seat:
+    """Make what can't be made in a closed room, and give the seat that has posted a key."""
+    for which in Seats:
+        await room.seat(which)
+    human = await room.human()
+    (await room.ask("POST", "/messages", human, sent=_KEY)).document(201)
+    return human
+
+
+def _after(clause: Clause) -> Clause:
+    """Have the room closed before a clause, whichever are tried."""
+
+    async def check(room: Room) -> None:
+        if (await room.status())["room_status"] == "open":
+            await _ready(room)
+            (await room.ask("POST", "/close", room.host)).document()
+        await clause.check(room)
+
+    return clause._replace(check=check, stage=Stage.CLOSING)
 
 
 async def _briefs(room: Room) -> None:
@@ -40,9 +64,7 @@ async def _closes(room: Room) -> None:
 
 
 async def _close(room: Room) -> None:
-    human, agent = await room.human(), await room.agent()
-    key = {"text": "posted before the close", "client_msg_id": "c.close"}
-    (await room.ask("POST", "/messages", human, sent=key)).document(201)
+    human, agent = await _ready(room), await room.agent()
     cursor = await room.end()
     async with (
         room.held(agent, f"/wait?for=me&since_id={cursor}") as waiting,
@@ -81,8 +103,7 @@ async def _streams(room: Room) -> None:
 
 async def _again(room: Room) -> None:
     human = await room.human()
-    key = {"text": "posted before the close", "client_msg_id": "c.close"}
-    answer = await room.ask("POST", "/messages", human, sent=key)
+    answer = await room.ask("POST", "/messages", human, sent=_KEY)
     same("idempotent", answer.document(200).get("idempotent"), True)
 
 
@@ -106,46 +127,40 @@ async def _works(room: Room) -> None:
 CLAUSES: Final = (
     Clause("limit.briefs", RATES, "20 briefs a minute", _briefs, Stage.CLOSING),
     Clause("close.once", CLOSE, "one line; held waits and streams end", _close, Stage.CLOSING),
-    Clause("close.waits", WAIT, "no wait is held; what is left, then null", _waits, Stage.CLOSING),
-    Clause(
-        "close.streams", f"{API}#get-events", "what is left, then `closed`", _streams, Stage.CLOSING
+    *(
+        _after(clause)
+        for clause in (
+            Clause("close.waits", WAIT, "no wait is held; what is left, then null", _waits),
+            Clause("close.streams", EVENTS, "what is left, then `closed`", _streams),
+            Clause("close.again", POST, "a key still finds its message", _again),
+            Clause("close.works", CLOSED, "reading, leaving, profiles, rotating", _works),
+            refused(
+                "close.posts",
+                CLOSED,
+                "nobody posts or joins",
+                "room_closed",
+                Try("POST", "/messages", {"text": "x"}),
+                Try("POST", "/join"),
+            ),
+            refused(
+                "close.host",
+                CLOSED,
+                "no brief, policy, invite, loop guard",
+                "room_closed",
+                Try("POST", "/brief", {"body": "x"}),
+                Try("POST", "/attendance", {"policy": "manual-ok"}),
+                Try("POST", "/loop-guard"),
+                Try("POST", "/participants", {"alias": "afterwards"}),
+                by=Seats.HOST,
+            ),
+            refused(
+                "close.state-before-values",
+                f"{API}#order-of-checks",
+                "a bad value in a closed room",
+                "room_closed",
+                Try("POST", "/messages", {"text": "x", "reply_to": 0}),
+            ),
+            Clause("limit.closes", RATES, "10 closes a minute", _closes),
+        )
     ),
-    Clause(
-        "close.again",
-        f"{API}#post-messages",
-        "a key still finds its message",
-        _again,
-        Stage.CLOSING,
-    ),
-    Clause("close.works", CLOSED, "reading, leaving, profiles, rotating", _works, Stage.CLOSING),
-    refused(
-        "close.posts",
-        CLOSED,
-        "nobody posts or joins",
-        "room_closed",
-        Try("POST", "/messages", {"text": "x"}),
-        Try("POST", "/join"),
-        stage=Stage.CLOSING,
-    ),
-    refused(
-        "close.host",
-        CLOSED,
-        "no brief, policy, invite, loop guard",
-        "room_closed",
-        Try("POST", "/brief", {"body": "x"}),
-        Try("POST", "/attendance", {"policy": "manual-ok"}),
-        Try("POST", "/loop-guard"),
-        Try("POST", "/participants", {"alias": "afterwards"}),
-        by=Seats.HOST,
-        stage=Stage.CLOSING,
-    ),
-    refused(
-        "close.state-before-values",
-        f"{API}#order-of-checks",
-        "a bad value in a closed room",
-        "room_closed",
-        Try("POST", "/messages", {"text": "x", "reply_to": 0}),
-        stage=Stage.CLOSING,
-    ),
-    Clause("limit.closes", RATES, "10 closes a minute", _closes, Stage.CLOSING),
 )

@@ -36,8 +36,9 @@ async def _invite(room: Room) -> None:
 
 
 async def _default(room: Room) -> None:
-    seat = await room.guest("default")
-    same("kind where none is named", seat.invite["kind"], "agent")
+    # It was invited without one.
+    agent = await room.agent()
+    same("kind where none is named", agent.invite["kind"], "agent")
 
 
 async def _taken(room: Room) -> None:
