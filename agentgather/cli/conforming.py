@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Final, NamedTuple
 
 import trio
@@ -106,15 +107,15 @@ async def _try_until_signal(
         async with trio.open_nursery() as receiving:
             receiving.start_soon(cancel_on_signal, signals)
             with progress.scope:
-                try:
-                    await _try(context, place, wish, progress)
-                except (Unreachable, NoRoom) as error:
-                    progress.fault = error
+                async with aclosing(Client(place, say=progress.say)) as client:
+                    try:
+                        await _try(context, client, wish, progress)
+                    except (Unreachable, NoRoom) as error:
+                        progress.fault = error
             receiving.cancel_scope.cancel()
 
 
-async def _try(context: Context, place: Place, wish: Wish, progress: Progress) -> None:
-    client = Client(place, say=progress.say)
+async def _try(context: Context, client: Client, wish: Wish, progress: Progress) -> None:
     status = await look(client, wish.token)
     if not wish.yes and await _is_used(client, wish.token):
         raise NoRoom(
@@ -123,7 +124,7 @@ async def _try(context: Context, place: Place, wish: Wish, progress: Progress) -
         )
     run = context.entropy(_RUN_BYTES).hex()
     context.say(
-        f"trying {len(wish.clauses)} clauses on {status['room']} at {place.text}; it gets "
+        f"trying {len(wish.clauses)} clauses on {status['room']} at {client.place.text}; it gets "
         f"messages, which stay, and seats {ALIASES}{run}-*, which are removed"
     )
     await try_clauses(

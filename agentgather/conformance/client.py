@@ -162,7 +162,7 @@ class Client:
         await trio.sleep(seconds)
         return True
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Close the kept connection."""
         if self._kept is not None:
             await self._kept.close()

@@ -67,11 +67,11 @@ class Room:
 
     async def guest(self, word: str, **draft: object) -> Seat:
         """Make a seat for one clause."""
-        alias = f"{ALIASES}{self._run}-{word}"
+        # Noted before it is made: the run may be cut short before the answer is here.
+        alias = self.unused_alias(word)
         answer = await self.ask("POST", "/participants", self.host, sent={"alias": alias, **draft})
         invite = answer.document(201)
         holds(isinstance(invite.get("token"), str), "an invite has no token")
-        self._guests.append(alias)
         return Seat(alias, invite["token"], invite)
 
     def unused_alias(self, word: str) -> str:

@@ -95,7 +95,6 @@ async def try_clauses(
             await _tidy(room, warn)
         if tidying.cancelled_caught:
             warn(f"it is not done after {TIDY_SECONDS:g} s")
-        await client.close()
 
 
 async def _try_together(

@@ -1,7 +1,7 @@
 """A room of ours over real sockets, and a run of clauses on it."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -69,16 +69,13 @@ async def try_at(
 ) -> dict[str, Result]:
     """Try clauses on a room that may be closed; give what came of each, by its name."""
     results: dict[str, Result] = {}
-    warnings: list[str] = []
 
     def note(result: Result) -> None:
         results[result.clause.name] = result
 
-    client = Client(place, seconds=seconds)
-    status = await look(client, token)
-    await try_clauses(
-        client, token, status, clauses, run="t", may_close=True, end=note, warn=warnings.append
-    )
+    async with aclosing(Client(place, seconds=seconds)) as client:
+        status = await look(client, token)
+        await try_clauses(client, token, status, clauses, run="t", may_close=True, end=note)
     return results
 
 
