@@ -21,13 +21,17 @@ _STREAM: Final = "text/event-stream"
 
 
 class Operation(NamedTuple):
-    """What one endpoint takes and gives. ``answers`` are structs or media types by status."""
+    """What one endpoint takes and gives. ``answers`` are structs or media types by status.
+
+    ``or_json`` says that 200 may also be a JSON object that no struct of ours describes.
+    """
 
     summary: str
     answers: dict[int, type | str]
     query: tuple[str, ...] = ()
     body: type | None = None
     codes: tuple[str, ...] = ()
+    or_json: bool = False
 
 
 _STAYS_OPEN: Final = ("room_closed", "rate_limited")
@@ -97,6 +101,7 @@ OPERATIONS: Final[dict[tuple[str, str], Operation]] = {
         {200: _TEXT},
         query=("format",),
         codes=("invalid_format",),
+        or_json=True,
     ),
     ("POST", "/messages"): Operation(
         "Post a message. 200 if this sender posted it before under the same key.",
@@ -308,6 +313,8 @@ def _responses(route: Route, operation: Operation) -> dict[str, Any]:
             backward = {"$ref": "#/components/schemas/PageBackward"}
             schema = content["application/json"]["schema"]
             content["application/json"]["schema"] = {"anyOf": [schema, backward]}
+        if operation.or_json:
+            content["application/json"] = {"schema": {"type": "object"}}
         responses[str(status)] = {"description": "Done.", "content": content}
     by_status: dict[int, list[str]] = {}
     for code in codes_of(route):
