@@ -1,11 +1,15 @@
 """What the benches make of their figures. The measuring itself is no test: `make bench` does it."""
 
+import subprocess
+import sys
 from itertools import combinations
 from typing import Final
 
 import pytest
 
 from tests.bench.figures import CORE, TIMES, Figure, Row, quantity
+from tests.bench.parts import PARTS
+from tests.bench.processes import REPOSITORY
 from tests.bench.ratios import CHANCE, Change, chance_of, changes
 from tests.bench.report import Report
 from tests.bench.table import BEGIN, END, NoPlace, markdown_of, with_table
@@ -84,6 +88,19 @@ def test_a_new_table_takes_the_place_of_the_old_one_and_of_nothing_else() -> Non
 def test_a_page_without_one_place_for_the_table_is_left_alone(page: str) -> None:
     with pytest.raises(NoPlace):
         with_table(page, "new")
+
+
+@pytest.mark.parametrize("program", ["run.py", "compare.py"])
+def test_who_asks_for_help_or_for_what_is_not_there_gets_a_text_and_no_measurement(
+    program: str,
+) -> None:
+    command = [sys.executable, str(REPOSITORY / "tests" / "bench" / program)]
+    told = subprocess.run([*command, "--help"], capture_output=True, text=True, check=True)
+    assert told.stdout.startswith(f"usage: tests/bench/{program}")
+    refused = subprocess.run([*command, "HEAD", "tea"], capture_output=True, text=True)
+    assert refused.returncode == 2
+    for name in PARTS:
+        assert name in refused.stderr
 
 
 # --- Two commits ----------------------------------------------------------------------
