@@ -9,6 +9,7 @@ would part the two sides so far less than once in a hundred times.
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,8 @@ RUN = Path(__file__).with_name("run.py")
 
 def main() -> None:
     options = read_arguments()
+    # Whatever ends us, the servers that we have started end first.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="agentgather-bench-", dir="/var/tmp") as name:
         folder = Path(name)
         with checked_out(options.base, folder / "worktree") as worktree:
@@ -110,7 +113,18 @@ def measure(part: str, root: Path, *, long: bool) -> Report:
     file = root / "figures.json"
     command = [sys.executable, str(RUN), *(() if long else ("--quick",)), "--json", str(file), part]
     environment = {**os.environ, "AGENTGATHER_BENCH_ROOT": str(root)}
-    subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
+    # In a session of its own, so that Ctrl-C reaches it once, from us, and it ends its servers.
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, start_new_session=True
+    ) as run:
+        try:
+            code = run.wait()
+        except KeyboardInterrupt:
+            run.send_signal(signal.SIGINT)
+            run.wait()
+            raise
+    if code:
+        raise SystemExit(f"{part} could not be measured, see above")
     return Report.from_json(file.read_text())
 
 

@@ -6,6 +6,7 @@ change made a difference, use `make bench-compare`.
 """
 
 import argparse
+import signal
 import sys
 import time
 import traceback
@@ -24,6 +25,8 @@ PAGE = REPOSITORY / "docs" / "performance.md"
 
 def main() -> None:
     options = read_arguments()
+    # Whatever ends us, the servers that we have started end first.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     parts: list[str] = options.parts or list(PARTS)
     if options.write and options.parts:
         raise SystemExit("--write is for all parts together: the table is of one run")
