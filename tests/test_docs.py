@@ -105,6 +105,13 @@ def test_commands_exist(page: Path) -> None:
     assert faults == []
 
 
+def test_each_target_of_make_is_in_the_table_for_contributors() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    targets = set(re.findall(r"^([a-z-]+):.*## ", makefile, re.M)) - {"help"}
+    table = (ROOT / "docs" / "contributing.md").read_text("utf-8")
+    assert set(re.findall(r"^\| `make ([a-z-]+)", table, re.M)) == targets
+
+
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
 def test_pages_speak_of_the_program_only(page: Path) -> None:
     text = page.read_text("utf-8")

@@ -36,6 +36,7 @@ NOT_RUN_BLOCKS = {
     "docs/operator-runbook.md: journalctl -u agentgather-broker --since -1h --output cat "
     '| grep -c \'"error":"host_unavailable"\'',
     "docs/operator-runbook.md: systemctl restart caddy",
+    "docs/release.md: apt-get download librust-yoke-dev",
     "docs/release.md: ssh-keygen -t ed25519 -C agentgather-release -f ~/.ssh/agentgather-release",
     "docs/remote-exposure.md: ssh -N -L 8787:127.0.0.1:8787 you@host.example",
     "docs/remote-exposure.md: ssh -N -R 127.0.0.1:8787:127.0.0.1:8787 "
