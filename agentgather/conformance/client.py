@@ -1,7 +1,6 @@
 """Asks a room over HTTP: connections kept, limits heeded, deadlines on everything."""
 
 import json
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -10,16 +9,14 @@ import trio
 
 from agentgather.conformance.answer import Answer
 from agentgather.conformance.connection import Connection, request_bytes
+from agentgather.conformance.pace import Pace
 from agentgather.conformance.place import Place, connect
 from agentgather.conformance.verdict import Broken, NotChecked
-from agentgather.wire.limits import RATE_WINDOW_SECONDS, ROUTE_REQUESTS_PER_WINDOW
 
 ANSWER_SECONDS: Final = 10.0
 """How long an answer may take that nothing has to be waited for."""
 PATIENCE_SECONDS: Final = 150.0
 """How long a run waits, in all, where a limit says to come later."""
-_MARGIN: Final = 40
-"""Requests in a minute that others at the same route may make, as its host does."""
 
 
 class Client:
@@ -34,12 +31,10 @@ class Client:
     ) -> None:
         self.place = place
         self.seconds = seconds
-        self.is_tunnelled = False
-        """Whether a broker is in between, which has limits of its own."""
         self._say = say
         self._patience = PATIENCE_SECONDS
         self._kept: Connection | None = None
-        self._asked: deque[float] = deque()
+        self.pace = Pace(say)
 
     async def ask(
         self,
@@ -59,10 +54,15 @@ class Client:
         """
         data = self.written(method, target, token, sent=sent, body=body, fields=fields)
         while True:
-            await self._pace()
+            await self.pace.take()
             answer = await self._exchange(data, is_head=method == "HEAD")
             if not (is_patient and await self.waits_for(answer)):
                 return answer
+
+    @property
+    def is_tunnelled(self) -> bool:
+        """Whether a broker is in between."""
+        return self.pace.is_bound
 
     async def raw(self, data: bytes, *, is_head: bool = False) -> Answer:
         """Send bytes on a connection of their own, and read one answer.
@@ -105,7 +105,7 @@ class Client:
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[Connection]:
         """Open a connection of its own for the length of the block."""
-        await self._pace()
+        await self.pace.take()
         with trio.fail_after(self.seconds):
             connection = await connect(self.place)
         try:
@@ -127,26 +127,21 @@ class Client:
             return await connection.answer(is_head=is_head)
         raise Broken(f"no answer within {seconds:g} s")
 
-    async def make_room_for(self, requests: int) -> None:
-        """Wait until a broker takes so many requests within a minute."""
-        most = ROUTE_REQUESTS_PER_WINDOW - _MARGIN
-        while self.is_tunnelled and len(self._asked) + requests > most:
-            waits = self._asked[0] + RATE_WINDOW_SECONDS - trio.current_time()
-            if waits >= 1:
-                self._say(f"waiting {waits:.0f} s: the broker takes so many requests a minute")
-            if waits > 0:
-                await trio.sleep(waits)
-            self._asked.popleft()
+    @property
+    def may_be_fronted(self) -> bool:
+        """Whether a proxy may stand in front of the server, which reads requests itself."""
+        return self.place.is_tls or not self.place.is_loopback
 
     def fronted(self, answer: Answer) -> None:
-        """Tell a proxy's own answer from the server's, where there may be a proxy.
+        """Give up on a broken request where a proxy may have mended or refused it.
 
         Raises:
-            NotChecked: a proxy in front has answered.
+            NotChecked: the server may not have seen it.
 
         """
-        may_be_fronted = self.place.is_tls or not self.place.is_loopback
-        if may_be_fronted and answer.status >= 400 and not answer.is_ours:
+        if self.may_be_fronted and answer.status < 400:
+            raise NotChecked("a proxy in front of the server may have put the request right")
+        if self.may_be_fronted and not answer.is_ours:
             raise NotChecked("a proxy in front of the server has answered in its place")
 
     async def waits_for(self, answer: Answer) -> bool:
@@ -188,10 +183,3 @@ class Client:
         else:
             self._kept = connection
         return answer
-
-    async def _pace(self) -> None:
-        now = trio.current_time()
-        while self._asked and self._asked[0] <= now - RATE_WINDOW_SECONDS:
-            self._asked.popleft()
-        await self.make_room_for(1)
-        self._asked.append(trio.current_time())

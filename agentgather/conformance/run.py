@@ -46,7 +46,7 @@ async def look(client: Client, token: str) -> Document:
 
     """
     try:
-        client.is_tunnelled = await _is_tunnelled(client)
+        client.pace.is_bound = await _is_tunnelled(client)
         answer = await client.ask("GET", "/status", token)
         if answer.status in (401, 403, 410):
             raise NoRoom(f"the room does not take the token: {answer.told()}")

@@ -310,6 +310,7 @@ FAULTS: Final = {
     "export.markdown": _body("as it is", "GET /export", lambda b: b + b"\n# with a heading\n"),
     # --- Deadlines, limits, the close -------------------------------------------------
     "deadline.hold": asks("it holds nothing", "GET /wait", b"/wait?", b"/wait?hold=0&"),
+    "invite.claimed": answers("it ends with the time", "GET /brief", 410),
     "deadline.body": Fault(what="it waits for no body", asked="POST /messages", instead=OK),
     "deadline.headers": Fault(what="it waits for no head", asked="GET /brief", instead=OK),
     "limit.page": puts("there is never more", "GET /", has_more=False),

@@ -4,13 +4,17 @@ from typing import Final
 
 import trio
 
-from agentgather.conformance.clause import API, ERRORS, Clause, Stage
+from agentgather.conformance.clause import API, ERRORS, STATES, Clause, Stage
 from agentgather.conformance.room import Room
 from agentgather.conformance.verdict import holds, same
 from agentgather.wire.limits import BODY_SECONDS, HEADERS_SECONDS, HOLD_SECONDS
 
 LIMITS: Final = "limits.md#connections"
 CODES: Final = f"{ERRORS}#error-codes"
+SEAT: Final = f"{STATES}#seat"
+_PROXY_SECONDS: Final = 20
+_UNUSED_SECONDS: Final = 10
+"""How long an invite may lie unused that is used at once."""
 
 
 async def _hold(room: Room) -> None:
@@ -31,7 +35,9 @@ async def _body(room: Room) -> None:
     head = head.removesuffix(b"{}").replace(b"Content-Length: 2", b"Content-Length: 20")
     async with room.client.connected() as connection:
         await connection.send(head)
-        answer = await room.client.answer(connection, seconds=BODY_SECONDS + room.client.seconds)
+        # A proxy that reads the body first has a deadline of its own, and passes ours on after it.
+        most = BODY_SECONDS + room.client.seconds + _PROXY_SECONDS * room.client.may_be_fronted
+        answer = await room.client.answer(connection, seconds=most)
     room.client.fronted(answer)
     answer.refuses("body_timeout")
 
@@ -53,12 +59,27 @@ async def _headers(room: Room) -> None:
     holds(not waiting.cancelled_caught, f"half a head is waited for after {within:g} s")
 
 
+async def _claimed(room: Room) -> None:
+    guest = await room.guest("claimed", kind="human", expires_in_s=_UNUSED_SECONDS)
+    # A wait claims the seat and, unlike a join, wakes nobody.
+    (await room.ask("GET", "/wait?hold=0", guest)).document()
+    await trio.sleep(_UNUSED_SECONDS + 0.3)
+    same("the status after the time", (await room.ask("GET", "/brief", guest)).status, 200)
+
+
 CLAUSES: Final = (
     Clause(
         "deadline.hold",
         f"{API}#get-wait",
         "a wait is held 25 seconds where it names no hold",
         _hold,
+        Stage.TOGETHER,
+    ),
+    Clause(
+        "invite.claimed",
+        SEAT,
+        "a seat that was used in time outlives the time of its invite",
+        _claimed,
         Stage.TOGETHER,
     ),
     Clause("deadline.body", CODES, "a body that does not come: 408", _body, Stage.TOGETHER),

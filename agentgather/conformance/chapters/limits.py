@@ -41,7 +41,7 @@ def later(answer: Answer, *codes: str, at_most: int) -> None:
 
 async def used_up(room: Room, seat: Seat, count: int, target: str, sent: object) -> None:
     """Ask as often as a rate allows, and once more."""
-    await room.client.make_room_for(count + 1)
+    await room.client.pace.make_room_for(count + 1)
     began = trio.current_time()
     for n in range(count):
         answer = await room.ask("POST", target, seat, sent=sent, is_patient=False)

@@ -4,7 +4,7 @@ from typing import Final
 
 from agentgather.conformance.clause import API, ERRORS, Clause
 from agentgather.conformance.room import Room
-from agentgather.conformance.verdict import Broken, NotChecked, among, holds, same
+from agentgather.conformance.verdict import Broken, among, holds, same
 
 REQUESTS: Final = f"{API}#requests"
 CODES: Final = f"{ERRORS}#error-codes"
@@ -27,8 +27,6 @@ async def _absolute(room: Room) -> None:
     good = room.client.written("GET", "/status", human.token)
     path = f"GET {room.client.place.prefix}/status".encode()
     answer = await room.client.raw(good.replace(path, f"GET {room.base}/status".encode(), 1))
-    if answer.status == 200 and room.client.place.is_tls:
-        raise NotChecked("a proxy in front writes the target anew")
     room.client.fronted(answer)
     answer.refuses("bad_request_target")
 
@@ -97,6 +95,7 @@ async def _preface(room: Room) -> None:
             answer = await room.client.answer(connection)
         except Broken:
             return  # closed, or what is no answer of HTTP/1
+    room.client.fronted(answer)
     holds(answer.status >= 400, f"HTTP/2 is answered with {answer.status}")
 
 
