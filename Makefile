@@ -23,7 +23,7 @@ LOCK := $(BIN)/pip-compile --quiet --strip-extras --generate-hashes --allow-unsa
   --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix spec man bench bench-compare soak soak-kill crash-points lock binary smoke release clean
+.PHONY: help run test check fix spec man bench bench-compare fuzz soak soak-kill crash-points lock binary smoke release clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -60,6 +60,9 @@ bench: $(READY) ## measure, and put the table into docs/performance.md; PARTS="p
 bench-compare: $(READY) ## measure BASE=<commit> and these files in turns: [PARTS="posts …"] [TURNS=9]
 	@test -n "$(BASE)" || { echo "which commit? make bench-compare BASE=HEAD~1" >&2; exit 2; }
 	$(BIN)/python tests/bench/compare.py $(if $(TURNS),--turns $(TURNS)) "$(BASE)" $(PARTS)
+
+fuzz: $(READY) ## try other seeds than the tests do: [SECONDS=600]
+	$(BIN)/python tests/fuzz.py $(or $(SECONDS),600)
 
 crash-points: $(READY) ## cut the power at 100,000 points of recorded lives, in process; a minute
 	$(BIN)/python -m tests.durability.crash_points

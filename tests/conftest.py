@@ -16,6 +16,8 @@ from tests.doubles.table import Table, make_home, open_table
 # `--hypothesis-profile=search` looks further than a run of the whole suite may.
 settings.register_profile("suite", deadline=None, max_examples=60, derandomize=True, database=None)
 settings.register_profile("search", deadline=None, max_examples=3_000, database=None)
+# `make fuzz`: more than once is more than much at once.
+settings.register_profile("fuzz", deadline=None, max_examples=150, database=None, print_blob=True)
 settings.load_profile("suite")
 
 

@@ -7,7 +7,6 @@ too, and shrinks one that fails.
 """
 
 import os
-import random
 from collections import Counter
 from collections.abc import Callable
 from typing import Final
@@ -37,6 +36,7 @@ from agentgather.wire.link import (
     Response,
     Window,
 )
+from tests.doubles.chance import seeded
 
 SEQUENCES: Final = int(os.environ.get("AGENTGATHER_RANDOM_SEQUENCES", "500000"))
 SHARES: Final = 5
@@ -228,11 +228,12 @@ def walk(end: End, steps: list[int]) -> tuple[str, int]:
 
 
 @pytest.mark.hostile("T19")
+@pytest.mark.random
 @pytest.mark.slow
 @pytest.mark.parametrize("share", range(SHARES))
 @pytest.mark.parametrize("end", End)
 def test_a_million_random_sequences_break_nothing(end: End, share: int) -> None:
-    chance = random.Random(f"{end} {share}")
+    chance = seeded(f"{end} {share}")
     # Each number as often as it is to be taken: half the cost of a choice by weights.
     numbers = [number for number, weight in enumerate(ACTIONS[end][1]) for _ in range(weight)]
     sequences = SEQUENCES // SHARES

@@ -25,6 +25,7 @@ from agentgather.wire.link import (
     decode_from_host,
     encode_frame,
 )
+from tests.doubles.chance import seeded
 
 SIZES = (0, 0, 1, 500, 16 * 1024, 16 * 1024 + 1, 64 * 1024, 300_000)
 MOST_STREAMS = 20
@@ -165,9 +166,10 @@ def compare(broker: Side, host: Side) -> int:
     return ended
 
 
+@pytest.mark.random
 @pytest.mark.parametrize("seed", range(30))
 def test_every_byte_arrives_in_order_or_the_stream_is_reset(seed: int) -> None:
-    chance = random.Random(seed)
+    chance = seeded(seed)
     broker, host = Side(End.BROKER, chance), Side(End.HOST, chance)
     pairs = ((broker, host), (host, broker))
     resets = chance.choice((0, 0.5))

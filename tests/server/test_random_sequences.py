@@ -11,6 +11,7 @@ import trio
 from agentgather.storage.home import Home
 from agentgather.storage.journal import StorageFull
 from tests.doubles.asgi_client import AsgiClient, Reply
+from tests.doubles.chance import seeded
 from tests.doubles.clock import VIRTUAL_TIME
 from tests.doubles.gated_store import GatedStore
 from tests.doubles.table import TOKENS, Table, open_table
@@ -26,7 +27,7 @@ class Day:
     """Callers who do random things, and what they were told."""
 
     def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)
+        self.random = seeded(seed)
         self.tokens: dict[str, str] = dict(TOKENS)
         self.removed: set[str] = set()
         self.taken: dict[int, str] = {}
@@ -173,6 +174,7 @@ async def break_now_and_then(store: GatedStore, random: random.Random) -> None:
 
 
 @pytest.mark.hostile("S19", "S21")
+@pytest.mark.random
 @pytest.mark.parametrize("disk_fills_up", [False, True])
 @pytest.mark.parametrize("seed", range(6))
 async def test_whatever_happens_what_was_told_is_true(
