@@ -31,6 +31,7 @@ from agentgather.page import render  # noqa: F401
 from agentgather.server.live_room import LiveRoom
 from tests.durability.stand_in import SYSTEM, StandIn, stand_in
 
+_MOST_SECONDS: Final = 120
 _RANDOM: Final = re.compile(r"\.tmp-[0-9a-f]{16}")
 
 
@@ -101,6 +102,8 @@ def _die_at_announcements(disk: MortalDisk) -> None:
 
 def _become(job: dict[str, Any]) -> int:
     """Be the program; gives its exit status."""
+    # A test that was ended itself ends nobody; without this its room would be served for ever.
+    signal.alarm(_MOST_SECONDS)
     folder = Path(job["folder"])
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
