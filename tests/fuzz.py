@@ -20,7 +20,13 @@ SEQUENCES: Final = "50000"
 
 
 def command(seed: int, more: list[str]) -> list[str]:
-    options = ["--hypothesis-profile=fuzz", f"--hypothesis-seed={seed}"]
+    # What fails is shrunk, which may take longer than a test of the suite may.
+    options = [
+        "--hypothesis-profile=fuzz",
+        f"--hypothesis-seed={seed}",
+        "-o",
+        "faulthandler_timeout=0",
+    ]
     return [sys.executable, "-m", "pytest", "-x", "-m", "hypothesis or random", *options, *more]
 
 

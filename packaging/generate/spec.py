@@ -1,4 +1,4 @@
-"""Write the parts of spec/ that follow from the code, or check that they are current.
+"""Write what of spec/ and docs/ follows from the code, or check that it is current.
 
     PYTHONPATH=packaging python -m generate.spec            rewrite
     PYTHONPATH=packaging python -m generate.spec --check    exit 1 and name the stale files
@@ -250,7 +250,8 @@ def main(arguments: list[str]) -> int:
     if arguments == ["--check"]:
         names = stale()
         for name in names:
-            print(f"spec/{name} is not what the code says; run `make spec`", file=sys.stderr)
+            path = (SPEC / name).resolve().relative_to(SPEC.parent)
+            print(f"{path} is not what the code says; run `make spec`", file=sys.stderr)
         return 1 if names else 0
     if arguments:
         print(__doc__, file=sys.stderr)

@@ -1,7 +1,9 @@
 """What a release brings along is listed in full, with its licences, or there is no release."""
 
 import json
+import re
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -57,6 +59,29 @@ def test_what_ships_is_installed_as_it_is_pinned_and_listed_in_full() -> None:
     for name, notice in kept.items():
         assert f"\n--- {name} {crates[name]}\n\n{notice.about}\n" in texts
         assert notice.texts in texts
+
+
+FLOORS = {
+    # The first versions without a known hole in what we use of them.
+    "h11": (0, 16),
+    "wsproto": (1, 3),
+    "h2": (4, 3),
+    "werkzeug": (3, 1, 6),
+}
+
+
+@pytest.mark.hostile("D03")
+@pytest.mark.parametrize("name", FLOORS)
+def test_nothing_ships_that_has_a_known_hole(name: str) -> None:
+    pins = read_pins((ROOT / "packaging" / "requirements.txt").read_text())
+    (version,) = [pin.version for pin in pins if pin.name == name]
+    assert tuple(int(part) for part in version.split(".")) >= FLOORS[name]
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    for requirement in declared:
+        if re.match(rf"{name}\b", requirement):
+            floor = re.search(r">=([0-9.]+)", requirement)
+            assert floor is not None
+            assert tuple(int(part) for part in floor[1].split(".")) >= FLOORS[name]
 
 
 @pytest.mark.hostile("D03")

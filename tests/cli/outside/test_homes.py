@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -294,13 +295,29 @@ def test_a_token_lies_only_where_its_owner_keeps_it(
 
 
 @pytest.mark.hostile("A15")
-def test_no_token_is_in_the_arguments_of_a_process(unserved: Terminal) -> None:
+def test_no_token_is_in_the_arguments_of_a_process(
+    unserved: Terminal, open_terminal: Callable[[str], Terminal]
+) -> None:
     served = unserved.serve()
-    token = unserved.seat()["token"]
+    invited = unserved.json("room", "invite", "rev")["token"]
+    tokens = [unserved.seat()["token"], invited]
     attending = unserved.start("attend")
-    unserved.run("send", "host", "hi")
+    watching = unserved.start("watch")
+    # It waits for the token, which comes by standard input.
+    guest = open_terminal("guest")
+    words = ("room", "join", "demo", "--alias", "rev", "--url", served.url, "--token", "-")
+    joining = guest.start(*words, stdin=subprocess.PIPE)
+    public = unserved.start("tunnel", "run", "--broker", "http://127.0.0.1:1", "--subdomain", "d")
     assert attending.stdout is not None
+    unserved.run("send", "host", "hi")
     attending.stdout.readline()
-    for process in (served.process, attending):
+    for process in (served.process, attending, watching, joining, public):
         for name in ("cmdline", "environ"):
-            assert token.encode() not in Path(f"/proc/{process.pid}/{name}").read_bytes()
+            try:
+                said = Path(f"/proc/{process.pid}/{name}").read_bytes()
+            except ProcessLookupError:
+                assert process is watching, "it has heard the message and is over"
+                continue
+            assert not any(token.encode() in said for token in tokens)
+    joining.communicate(invited, timeout=20)
+    assert joining.returncode == 0
