@@ -73,12 +73,9 @@ class Connection:
             if isinstance(event, h11.Response):
                 return self._answer(event, b""), Body(self, reader)
 
-    async def rest(self) -> bytes:
-        """Give all that still comes, until the server closes."""
-        data = self._received
-        while more := await self._receive():
-            data += more
-        return data
+    async def behind(self) -> bytes:
+        """Give what comes behind an answer that is the last; nothing where the server closes."""
+        return self._received or await self._receive()
 
     async def is_silent(self, seconds: float) -> bool:
         """Say whether nothing comes for so long."""

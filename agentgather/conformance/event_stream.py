@@ -1,13 +1,16 @@
 """Server-sent events, as a client of a room reads them."""
 
 import json
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import trio
 
 from agentgather.conformance.answer import Document
 from agentgather.conformance.connection import Body
 from agentgather.conformance.verdict import Broken
+
+MAX_EVENT_CHARS: Final = 4 * 1024 * 1024
+"""What may come at once: a page of 256 KiB, with its HTML, and then some."""
 
 
 class Event(NamedTuple):
@@ -64,6 +67,8 @@ class EventStream:
             if not more:
                 return None
             self._received += more.decode("utf-8", "replace").replace("\r\n", "\n")
+            if len(self._received) > MAX_EVENT_CHARS:
+                raise Broken(f"an event is over {MAX_EVENT_CHARS:,} characters")
         block, _, self._received = self._received.partition("\n\n")
         lines = [line.partition(":") for line in block.split("\n") if not line.startswith(":")]
         fields = [(name, value.removeprefix(" ")) for name, _, value in lines]

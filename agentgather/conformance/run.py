@@ -19,6 +19,8 @@ from agentgather.conformance.verdict import Broken, NotChecked
 
 CLAUSE_SECONDS: Final = 120.0
 """One clause, whole; the longest waits for a rate that is used up."""
+RUN_SECONDS: Final = 600.0
+"""All clauses: a server that answers nothing in time would take half an hour."""
 TIDY_SECONDS: Final = 120.0
 """Removing the seats again; their number may use a rate up."""
 
@@ -41,17 +43,22 @@ async def look(client: Client, token: str) -> Document:
     """Give what the room says of itself to its host.
 
     Raises:
-        Unreachable: nobody answers there.
+        Unreachable: nobody answers there, or a broker whose host is away.
         NoRoom: it is no open room, or the token is not its host's.
 
     """
     try:
         client.pace.is_bound = await _is_tunnelled(client)
         answer = await client.ask("GET", "/status", token)
-        if answer.status in (401, 403, 410):
-            raise NoRoom(f"the room does not take the token: {answer.told()}")
-        status = answer.document()
     except (Broken, trio.TooSlowError) as error:
+        raise Unreachable(str(error) or "no connection in time") from None
+    if answer.status >= 500:
+        raise Unreachable(f"it answers {answer.told()}")
+    if answer.status in (401, 403, 410):
+        raise NoRoom(f"the room does not take the token: {answer.told()}")
+    try:
+        status = answer.document()
+    except Broken as error:
         raise NoRoom(f"GET /status is not answered as by a room: {error}") from None
     if not {"me", "room", "attendance_policy", "participants"} <= status.keys():
         raise NoRoom("GET /status is not answered as by a room")
@@ -80,6 +87,7 @@ async def try_clauses(
     """
     host = Seat(str(status["me"]), token, {})
     room = Room(client, host, status, run=run, may_close=may_close)
+    deadline = trio.current_time() + RUN_SECONDS
     try:
         for stage in Stage:
             chosen = [clause for clause in clauses if clause.stage is stage]
@@ -88,7 +96,10 @@ async def try_clauses(
                 continue
             for clause in chosen:
                 begin(clause)
-                end(await _try(room, clause))
+                if trio.current_time() >= deadline:
+                    end(Result(clause, "failed", f"the run has taken {RUN_SECONDS:g} s already"))
+                else:
+                    end(await _try(room, clause))
     finally:
         # What was made is removed also where the run is cut short.
         with trio.move_on_after(TIDY_SECONDS, shield=True) as tidying:
@@ -126,7 +137,7 @@ async def _try(room: Room, clause: Clause) -> Result:
         return Result(clause, "failed", f"the server takes no connection: {error}")
     except trio.TooSlowError:
         return Result(clause, "failed", "it takes too long")
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
         # A document of a server has any shape, and a check reads it as the contract has it.
         return Result(clause, "failed", f"an answer lacks what it should have: {error!r}")
     return Result(clause, "passed", "")

@@ -250,8 +250,8 @@ def main(arguments: list[str]) -> int:
     if arguments == ["--check"]:
         names = stale()
         for name in names:
-            path = (SPEC / name).resolve().relative_to(SPEC.parent)
-            print(f"{path} is not what the code says; run `make spec`", file=sys.stderr)
+            stale_file = (SPEC / name).resolve().relative_to(SPEC.parent)
+            print(f"{stale_file} is not what the code says; run `make spec`", file=sys.stderr)
         return 1 if names else 0
     if arguments:
         print(__doc__, file=sys.stderr)

@@ -269,6 +269,7 @@ FAULTS: Final = {
     "attendance.policies": says(
         "nobody has to", "GET /status", _each_participant(attendance_required=False)
     ),
+    "profile.own": says("more", "GET /profile", lambda d: d["participant"].update(token_hash="x")),
     "profile.name": says(
         "spaces are kept",
         "POST /profile",

@@ -15,7 +15,7 @@ from agentgather.cli.program import run_command
 from agentgather.storage.home import Home
 from tests.cli.outside.terminal import Served, Terminal, ended, eventually
 from tests.conformance.faults import FAULTS
-from tests.conformance.faulty_server import open_faulty
+from tests.conformance.faulty_server import Fault, Reply, open_faulty
 from tests.conformance.stage import BY_NAME
 
 ONLY = ("--only", "message.keys", "--only", "query.")
@@ -167,6 +167,20 @@ def test_a_server_that_is_not_there_is_no_broken_contract(host: Host) -> None:
     host.served.stop()
     error = host.fails(69, *host.command())
     assert error.startswith("agentgather: nobody answers at http://127.0.0.1:")
+
+
+async def test_a_server_that_does_not_answer_as_one_is_not_there(host: Host) -> None:
+    def with_(reply: Reply) -> Fault:
+        return Fault(what="another", asked="GET /status", instead=reply)
+
+    away = Reply(504, (), b'{"ok":false,"error":"host_unavailable","message":"away"}\n')
+    page = Reply(200, (("content-type", "text/html"),), b"<h1>It works</h1>")
+    for reply, status in ((away, 69), (page, 2)):
+        async with open_faulty(host.served.port, with_(reply)) as port:
+            words = ("conformance", f"http://127.0.0.1:{port}", *host.with_token)
+            done = await trio.to_thread.run_sync(partial(host.try_, *words))
+        assert (done.status, done.out) == (status, "")
+        assert done.err.count("\n") == 1
 
 
 def test_a_signal_ends_a_run_and_leaves_no_seat(host: Host) -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+import trio
+
 from agentgather.conformance.answer import JSON_TYPE, Answer
 from agentgather.conformance.clause import API, Clause
 from agentgather.conformance.room import Room
@@ -106,7 +108,9 @@ async def _length(room: Room) -> None:
             data = room.client.written(method, target, human.token, fields=fields)
             await connection.send(data)
             answer = await room.client.answer(connection)
-            same(f"the bytes behind the answer of {target}", await connection.rest(), b"")
+            with trio.move_on_after(room.client.seconds) as closing:
+                same(f"what comes behind {target}", await connection.behind(), b"")
+            holds(not closing.cancelled_caught, "a connection that is to close stays open")
         length = answer.field("content-length")
         same(f"Content-Length of {target}", length, str(len(answer.body)))
 

@@ -98,6 +98,16 @@ async def _renamed(room: Room, seat: Seat, name: str) -> str:
     return str(answer.document()["participant"]["display_name"])
 
 
+async def _own(room: Room) -> None:
+    human = await room.human()
+    own = (await room.get("/profile", human))["participant"]
+    listed = await room.public(human.alias)
+    # Its age is another at the next moment.
+    for one in (own, listed):
+        one.pop("last_seen_age_ms")
+    same("the profile", own, listed)
+
+
 async def _profile(room: Room) -> None:
     human = await room.human()
     name = f"Conformance {human.alias[-12:]}"
@@ -127,6 +137,7 @@ CLAUSES: Final = (
     Clause("attendance.reading", STATUS, "reading is no sign of life, posting is", _sign_of_life),
     Clause("attendance.held", STATUS, "a held wait is attendance, of no age", _held),
     Clause("attendance.policies", f"{API}#post-attendance", "who is to stay", _policies),
+    Clause("profile.own", f"{API}#get-profile", "the seat as the roster shows it", _own),
     Clause("profile.name", PROFILE, "a name is trimmed, and shown everywhere", _profile),
     Clause("profile.taken", PROFILE, "a name that looks like another's", _taken),
     refused(

@@ -49,7 +49,9 @@ def test_help_imports_no_command(host: Terminal) -> None:
     assert [name for name in found if name in ("trio", "quart", "hypercorn", "asyncio")] == []
 
 
-@pytest.mark.parametrize("words", ["se", "send re", "room serve --po", "up --tunnel", "broker "])
+@pytest.mark.parametrize(
+    "words", ["se", "send re", "room serve --po", "up --tunnel", "broker ", "conformance --"]
+)
 def test_a_tab_needs_no_server(words: str, host: Terminal) -> None:
     typed = ["agentgather", *words.split(" ")]
     found = imported(
