@@ -277,7 +277,8 @@ async def test_a_small_answer_does_not_wait_behind_a_big_one(autojump_clock: Moc
             frames = from_host(link)
         small = next(n for n, frame in enumerate(frames) if frame.stream == 2)
         between = [frame for frame in frames[20:small] if isinstance(frame, Data)]
-        assert 0 < sum(len(frame.data) for frame in between) <= MAX_QUEUED_BYTES
+        # What was queued, and what went while the question was on its way.
+        assert 0 < sum(len(frame.data) for frame in between) <= 2 * MAX_QUEUED_BYTES
 
 
 async def test_a_turn_that_nobody_uses_goes_to_the_next(autojump_clock: MockClock) -> None:
