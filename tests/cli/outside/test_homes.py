@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agentgather.domain.tokens import hash_token
-from tests.cli.outside.terminal import Terminal, texts
+from tests.cli.outside.terminal import Terminal, eventually, texts
 
 NOW = "2026-01-01T00:00:00.000Z"
 
@@ -302,22 +302,22 @@ def test_no_token_is_in_the_arguments_of_a_process(
     invited = unserved.json("room", "invite", "rev")["token"]
     tokens = [unserved.seat()["token"], invited]
     attending = unserved.start("attend")
+    unserved.run("send", "host", "hi")
+    assert attending.stdout is not None
+    attending.stdout.readline()
+    # Nothing is left to read, so a turn is held.
+    unserved.run("read")
     watching = unserved.start("watch")
     # It waits for the token, which comes by standard input.
     guest = open_terminal("guest")
     words = ("room", "join", "demo", "--alias", "rev", "--url", served.url, "--token", "-")
     joining = guest.start(*words, stdin=subprocess.PIPE)
     public = unserved.start("tunnel", "run", "--broker", "http://127.0.0.1:1", "--subdomain", "d")
-    assert attending.stdout is not None
-    unserved.run("send", "host", "hi")
-    attending.stdout.readline()
     for process in (served.process, attending, watching, joining, public):
         for name in ("cmdline", "environ"):
-            try:
-                said = Path(f"/proc/{process.pid}/{name}").read_bytes()
-            except ProcessLookupError:
-                assert process is watching, "it has heard the message and is over"
-                continue
-            assert not any(token.encode() in said for token in tokens)
+            path = Path(f"/proc/{process.pid}/{name}")
+            # It is empty while the process begins.
+            eventually(path.read_bytes)
+            assert not any(token.encode() in path.read_bytes() for token in tokens)
     joining.communicate(invited, timeout=20)
     assert joining.returncode == 0
