@@ -1,6 +1,6 @@
 """What comes of trying a clause: it is kept, broken, or could not be tried."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 
@@ -21,6 +21,29 @@ def same(what: str, found: object, expected: object) -> None:
     """
     if found != expected or type(found) is not type(expected):
         raise Broken(f"{what} is {shown(found)}, not {shown(expected)}")
+
+
+def in_order(what: str, found: Iterable[str], expected: tuple[str, ...]) -> None:
+    """Hold keys to an order. Others may stand among them: the contract grows.
+
+    Raises:
+        Broken: one is missing, or in another place.
+
+    """
+    same(what, tuple(key for key in found if key in expected), expected)
+
+
+def says(document: Mapping[str, object], /, **expected: object) -> None:
+    """Compare some keys of a document with what they should be.
+
+    Raises:
+        Broken: one differs or is missing.
+
+    """
+    for key, value in expected.items():
+        if key not in document:
+            raise Broken(f"there is no {key}")
+        same(key, document[key], value)
 
 
 def among(what: str, found: object, allowed: Collection[Any]) -> None:

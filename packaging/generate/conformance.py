@@ -21,6 +21,8 @@ compare the log before and after. A run leaves some hundred messages behind; its
 and brief and policy put back. With `--close` the room is closed at the end, which is the only way
 to try the clauses that need it.
 
+A server may have grown: keys that nobody knows yet, and unknown ones in between, break no clause.
+
 Not everything in this contract can be tried so: what a crash leaves, what is on the disk, and how
 a full one is answered, a server has to try itself.
 """

@@ -34,6 +34,32 @@ def _is_refusal(reply: Reply) -> bool:
 WRONG_CODES: Final = Fault(what="its codes are its own", answer=_say_another_code)
 
 
+def _grown(found: Any) -> Any:
+    if isinstance(found, dict):
+        return {"newer": 1} | {key: _grown(value) for key, value in found.items()}
+    return [_grown(one) for one in found] if isinstance(found, list) else found
+
+
+def _grow(reply: Reply) -> Reply:
+    if not dict(reply.fields).get("content-type", "").startswith("application/json"):
+        return reply
+    # The head of what would be longer, whose length nobody knows here.
+    return reply.saying(_grown(reply.document())) if reply.body else reply.without("content-length")
+
+
+def _grow_event(block: str) -> str:
+    lines = block.split("\n")
+    return "\n".join(
+        f"data: {json.dumps(_grown(json.loads(line[6:])))}" if line.startswith("data: ") else line
+        for line in lines
+    )
+
+
+NEWER: Final = Fault(
+    what="it has keys that nobody knows yet, which is none", answer=_grow, event=_grow_event
+)
+
+
 def says(what: str, asked: str, change: Callable[[Any], object], *, status: int = 0) -> Fault:
     """Alter the document of each answer of 2xx, or of one status."""
 
@@ -175,7 +201,7 @@ FAULTS: Final = {
     "answer.length": Fault(
         what="more than it says", asked="GET /brief", answer=lambda r: replace(r, behind=b"\n")
     ),
-    "answer.refusal": says("a fourth key", "GET /nothing", lambda d: d | {"trace": ""}, status=404),
+    "answer.refusal": says("another order", "GET /nothing", _reordered, status=404),
     "answer.csp": has("content-security-policy", "default-src 'self' 'unsafe-inline'", "GET /"),
     "answer.nosniff": lacks("x-content-type-options", "GET /nothing"),
     "answer.referrer": lacks("referrer-policy", "GET /card"),
@@ -262,7 +288,7 @@ FAULTS: Final = {
     # --- Seats ------------------------------------------------------------------------
     "join.answer": puts("another", "POST /join", participant="host"),
     "join.lines": read("other words", lambda m: m.update(text=m["text"].replace("joined", "came"))),
-    "leave.answer": puts("one key more", "POST /leave", participant="host"),
+    "leave.answer": puts("not done", "POST /leave", ok=False),
     "attendance.attention": says("always so", "GET /status", _each_participant(attention="manual")),
     "attendance.reading": says("seen", "GET /status", _each_participant(last_seen_age_ms=0)),
     "attendance.held": says("not seen", "GET /status", _each_participant(last_seen_age_ms=7)),

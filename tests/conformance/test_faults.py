@@ -7,9 +7,9 @@ import pytest
 
 from agentgather.conformance.clause import Clause, Stage
 from agentgather.conformance.run import Result
-from tests.conformance.faults import FAULTS, REFUSES_NOTHING, WRONG_CODES, lacks
+from tests.conformance.faults import FAULTS, NEWER, REFUSES_NOTHING, WRONG_CODES, lacks
 from tests.conformance.faulty_server import Fault, open_faulty
-from tests.conformance.stage import BY_NAME, NEEDS_A_BROKER, open_room, place_of, try_at
+from tests.conformance.stage import BY_NAME, NEEDS_A_BROKER, PARTS, open_room, place_of, try_at
 
 SECONDS = 1.5
 """How long an answer may take here: a server that never answers is known after it."""
@@ -76,3 +76,13 @@ async def test_a_fault_fails_its_own_clause_and_no_other(
     results = await tried(tmp_path, fault, clauses)
     assert failed(results) == names
     assert all(one.outcome == "passed" for name, one in results.items() if name not in names)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("clauses", PARTS[:3])
+async def test_a_server_that_has_grown_keeps_the_contract(
+    clauses: tuple[Clause, ...], tmp_path: Path
+) -> None:
+    # To say nothing else is what /healthz promises.
+    others = [one for one in clauses if one.name not in {"healthz.here", *NEEDS_A_BROKER}]
+    assert failed(await tried(tmp_path, NEWER, others)) == set()

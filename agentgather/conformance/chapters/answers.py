@@ -8,7 +8,7 @@ import trio
 from agentgather.conformance.answer import JSON_TYPE, Answer
 from agentgather.conformance.clause import API, Clause
 from agentgather.conformance.room import Room
-from agentgather.conformance.verdict import Broken, holds, same
+from agentgather.conformance.verdict import Broken, holds, in_order, same
 
 ANSWERS: Final = f"{API}#answers"
 
@@ -119,7 +119,7 @@ async def _refusal(room: Room) -> None:
     for what, answer in await _several(room):
         if answer.status >= 400:
             document = answer.document(answer.status)
-            same(f"the keys of {what}", list(document), ["ok", "error", "message"])
+            in_order(f"the keys of {what}", document, ("ok", "error", "message"))
             same(f"ok of {what}", document["ok"], False)
             holds(bool(document["message"]), f"{what} has no message")
 
@@ -138,7 +138,9 @@ CLAUSES: Final = (
     Clause("answer.line", ANSWERS, "JSON is one line, with its end", _line),
     Clause("answer.utf8", ANSWERS, "characters are in UTF-8", _utf8),
     Clause("answer.length", ANSWERS, "`Content-Length` is exact", _length),
-    Clause("answer.refusal", ANSWERS, "every refusal has the same three keys", _refusal),
+    Clause(
+        "answer.refusal", ANSWERS, "every refusal has the same three keys, in their order", _refusal
+    ),
     Clause("answer.csp", ANSWERS, "a policy that allows the room's own, and no frames", _policy),
     Clause(
         "answer.nosniff",

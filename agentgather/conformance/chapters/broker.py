@@ -7,7 +7,7 @@ from agentgather.conformance.answer import Answer
 from agentgather.conformance.clause import API, Clause
 from agentgather.conformance.connection import request_bytes
 from agentgather.conformance.room import Room
-from agentgather.conformance.verdict import NotChecked, same
+from agentgather.conformance.verdict import NotChecked, in_order, same
 
 BROKER: Final = f"{API}#a-room-at-a-broker"
 
@@ -21,7 +21,7 @@ async def _asked(room: Room, path: str) -> Answer:
 async def _route(room: Room) -> None:
     path = urlsplit(room.base).path
     document = (await _asked(room, path)).document()
-    same("the keys", list(document), ["ok", "route_slug", "status", "host_connected"])
+    in_order("the keys", document, ("ok", "route_slug", "status", "host_connected"))
     same("route_slug", document["route_slug"], path.rpartition("/")[2])
     same("host_connected", document["host_connected"], True)
 

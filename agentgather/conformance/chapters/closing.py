@@ -4,11 +4,10 @@ from typing import Final
 
 from agentgather.conformance.chapters.events import opened
 from agentgather.conformance.chapters.limits import RATES, later
-from agentgather.conformance.chapters.waiting import said
 from agentgather.conformance.clause import API, STATES, Clause, Stage, Try, refused
 from agentgather.conformance.room import PAST, Room
 from agentgather.conformance.seat import Seat, Seats
-from agentgather.conformance.verdict import Broken, same
+from agentgather.conformance.verdict import Broken, same, says
 from agentgather.wire.limits import BRIEFS_PER_WINDOW, CLOSES_PER_WINDOW, RATE_WINDOW_SECONDS
 
 CLOSE: Final = f"{API}#post-close"
@@ -72,12 +71,12 @@ async def _close(room: Room) -> None:
     ):
         for _ in range(2):
             answer = (await room.ask("POST", "/close", room.host)).document()
-            same("the answer", answer, {"ok": True, "room_status": "closed"})
+            says(answer, ok=True, room_status="closed")
         found = await room.answer(waiting)
-        said(found, room_status="closed", heartbeat=False, keep_waiting=False)
+        says(found, room_status="closed", heartbeat=False, keep_waiting=False)
         same("the texts of the wait", [one["text"] for one in found["messages"]], [_LINE])
         same("the last message", (await events.event("message")).data["text"], _LINE)
-        same("closed", (await events.event("closed")).data, {"reason": "room_closed"})
+        says((await events.event("closed")).data, reason="room_closed")
     same("the lines", await room.lines(cursor), [_LINE])
     same("room_status", (await room.status())["room_status"], "closed")
 
@@ -86,10 +85,10 @@ async def _waits(room: Room) -> None:
     human = await room.human()
     end = await room.end()
     answer = await room.get(f"/wait?since_id={end - 1}", human)
-    said(answer, room_status="closed", heartbeat=False, keep_waiting=False, next_since_id=end)
+    says(answer, room_status="closed", heartbeat=False, keep_waiting=False, next_since_id=end)
     same("how many messages are left", len(answer["messages"]), 1)
     last = await room.get(f"/wait?since_id={end}&hold=25", human)
-    said(last, messages=[], heartbeat=False, keep_waiting=False, next_cmd=None)
+    says(last, messages=[], heartbeat=False, keep_waiting=False, next_cmd=None)
 
 
 async def _streams(room: Room) -> None:
@@ -97,7 +96,7 @@ async def _streams(room: Room) -> None:
     end = await room.end()
     async with opened(room, human, f"/events?since_id={end - 1}") as (_, events):
         same("the message", (await events.event("message", "closed")).data["id"], end)
-        same("closed", (await events.event("closed")).data, {"reason": "room_closed"})
+        says((await events.event("closed")).data, reason="room_closed")
         await events.end()
 
 

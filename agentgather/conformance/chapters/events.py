@@ -11,7 +11,7 @@ from agentgather.conformance.clause import API, Clause, Stage, gets, refused
 from agentgather.conformance.event_stream import EventStream
 from agentgather.conformance.room import PAST, Room
 from agentgather.conformance.seat import Seat, Seats
-from agentgather.conformance.verdict import Broken, holds, same
+from agentgather.conformance.verdict import Broken, holds, in_order, same, says
 from agentgather.wire.limits import HEARTBEAT_SECONDS
 from agentgather.wire.names import ATTENDANCE_POLICIES
 
@@ -48,7 +48,7 @@ async def _status(room: Room) -> None:
     async with opened(room, human, f"/events?since_id={await room.end()}") as (_, events):
         first = await events.event()
         same("the first event", first.name, "status")
-        same("its keys", tuple(first.data), _STATUS)
+        in_order("its keys", first.data, _STATUS)
         same("its id", first.id, "")
         for key in _STATUS[:-1]:
             same(key, first.data[key], seen[key])
@@ -81,7 +81,7 @@ async def _past(room: Room) -> None:
     async with opened(room, await room.human(), f"/events?since_id={PAST}") as (_, events):
         heartbeat = await events.event("heartbeat", "message")
         same("the event", heartbeat.name, "heartbeat")
-        same("its data", heartbeat.data, {"next_since_id": end})
+        says(heartbeat.data, next_since_id=end)
         same("its id", heartbeat.id, "")
 
 
@@ -128,7 +128,7 @@ async def _removed(room: Room) -> None:
     async with opened(room, guest, f"/events?since_id={PAST}") as (_, events):
         await events.event("status")
         await room.remove(guest)
-        same("reason", (await events.event("closed")).data, {"reason": "participant_removed"})
+        says((await events.event("closed")).data, reason="participant_removed")
         await events.end()
 
 
@@ -137,7 +137,7 @@ async def _rotated(room: Room) -> None:
     async with opened(room, guest, f"/events?since_id={PAST}") as (_, events):
         await events.event("status")
         await room.rotate(guest)
-        same("reason", (await events.event("closed")).data, {"reason": "token_replaced"})
+        says((await events.event("closed")).data, reason="token_replaced")
 
 
 async def _heartbeat(room: Room) -> None:
@@ -146,7 +146,7 @@ async def _heartbeat(room: Room) -> None:
         await events.event("status")
         within = HEARTBEAT_SECONDS + room.client.seconds
         beat = await events.event("heartbeat", seconds=within)
-        same("its data", beat.data, {"next_since_id": end})
+        says(beat.data, next_since_id=end)
 
 
 CLAUSES: Final = (

@@ -7,7 +7,7 @@ from typing import Final
 from agentgather.conformance.clause import API, Clause, gets, refused
 from agentgather.conformance.room import Room
 from agentgather.conformance.seat import Seats
-from agentgather.conformance.verdict import Broken, holds, same
+from agentgather.conformance.verdict import Broken, holds, in_order, same
 
 PAGE: Final = f"{API}#get-"
 EXPORT: Final = f"{API}#get-export"
@@ -58,8 +58,8 @@ async def _json(room: Room) -> None:
     message = await room.post(human, "in the export")
     answer = await room.ask("GET", "/export?format=json", room.host)
     document = json.loads(answer.body)
-    keys = ["room", "exported_at", "brief", "participants", "messages"]
-    same("the keys", list(document), keys)
+    keys = ("room", "exported_at", "brief", "participants", "messages")
+    in_order("the keys", document, keys)
     same("the last message", document["messages"][-1], message)
     for token in (human.token, room.host.token):
         holds(token.encode() not in answer.body, "the export has a token")

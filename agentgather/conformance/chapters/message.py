@@ -5,7 +5,7 @@ from typing import Final
 
 from agentgather.conformance.clause import API, Clause
 from agentgather.conformance.room import Room
-from agentgather.conformance.verdict import holds, same
+from agentgather.conformance.verdict import holds, in_order, same
 from agentgather.wire.limits import MAX_TEXT_UNITS
 from agentgather.wire.names import MESSAGE_TYPES
 
@@ -19,8 +19,10 @@ async def _keys(room: Room) -> None:
     human = await room.human()
     before = await room.post(human, "what comes before")
     message = await room.post(human, "hello", reply_to=before["id"], client_msg_id="c.keys")
-    same("the keys of a message", tuple(message), (*_KEYS, "reply_to", "client_msg_id"))
-    same("the keys without the optional ones", tuple(before), _KEYS)
+    in_order("the keys of a message", message, (*_KEYS, "reply_to", "client_msg_id"))
+    in_order("the keys without the optional ones", before, _KEYS)
+    for key in ("reply_to", "client_msg_id", "hidden_chars"):
+        holds(key not in before, f"{key} is there without reason")
     same("room", message["room"], room.name)
     same("from", message["from"], human.alias)
     same("type", message["type"], "message")

@@ -4,7 +4,7 @@ from typing import Final
 
 from agentgather.conformance.clause import API, Clause, Try, gets, posts, refused
 from agentgather.conformance.room import PAST, Room
-from agentgather.conformance.verdict import holds, same
+from agentgather.conformance.verdict import holds, in_order, same
 from agentgather.wire.limits import MAX_TEXT_UNITS
 
 GET: Final = f"{API}#get-messages"
@@ -28,7 +28,7 @@ async def _forward(room: Room) -> None:
     cursor = await _filled(room, 3)
     human = await room.human()
     page = await room.get(f"/messages?since_id={cursor}&limit=2", human)
-    same("the keys", tuple(page), ("ok", "messages", "next_since_id", "has_more"))
+    in_order("the keys", page, ("ok", "messages", "next_since_id", "has_more"))
     same("the ids", [one["id"] for one in page["messages"]], [cursor + 1, cursor + 2])
     same("next_since_id", page["next_since_id"], cursor + 2)
     same("has_more", page["has_more"], True)
@@ -41,7 +41,7 @@ async def _backward(room: Room) -> None:
     cursor = await _filled(room, 3)
     human = await room.human()
     page = await room.get(f"/messages?before_id={cursor + 3}&limit=2", human)
-    same("the keys", tuple(page), ("ok", "messages", "has_more_before"))
+    in_order("the keys", page, ("ok", "messages", "has_more_before"))
     same("the ids", [one["id"] for one in page["messages"]], [cursor + 1, cursor + 2])
     same("has_more_before", page["has_more_before"], cursor > 0)
     page = await room.get(f"/messages?before_id={PAST}&limit=1", human)

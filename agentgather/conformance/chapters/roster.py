@@ -5,7 +5,7 @@ from typing import Final
 from agentgather.conformance.clause import API, Clause, Try, posts, refused
 from agentgather.conformance.room import Room
 from agentgather.conformance.seat import Seats
-from agentgather.conformance.verdict import holds, same
+from agentgather.conformance.verdict import holds, in_order, same, says
 from agentgather.wire.limits import MAX_INVITE_SECONDS
 from agentgather.wire.names import RESERVED_ALIASES
 
@@ -19,7 +19,7 @@ _KEYS: Final = ("ok", "room", "alias", "kind", "token", "card_command", "browser
 async def _invite(room: Room) -> None:
     for seat, kind in ((await room.human(), "human"), (await room.agent(), "agent")):
         invite = seat.invite
-        same("the keys", tuple(invite), _KEYS)
+        in_order("the keys", invite, _KEYS)
         same("room", invite["room"], room.name)
         same("alias", invite["alias"], seat.alias)
         same("kind", invite["kind"], kind)
@@ -60,7 +60,7 @@ async def _observer(room: Room) -> None:
 async def _rotate(room: Room) -> None:
     observer = await room.seat(Seats.OBSERVER)
     fresh = await room.rotate(observer)
-    same("the keys", tuple(fresh.invite), _KEYS)
+    in_order("the keys", fresh.invite, _KEYS)
     same("alias", fresh.invite["alias"], observer.alias)
     (await room.ask("GET", "/brief", observer)).refuses("forbidden")
     same("me", (await room.get("/status", fresh))["me"], observer.alias)
@@ -90,7 +90,7 @@ async def _last_host(room: Room) -> None:
 async def _rearm(room: Room) -> None:
     cursor = await room.end()
     answer = (await room.ask("POST", "/loop-guard", room.host)).document()
-    same("the answer", answer, {"ok": True, "remaining": 30})
+    says(answer, ok=True, remaining=30)
     same("the lines", await room.lines(cursor), ["loop guard re-armed"])
 
 

@@ -5,7 +5,7 @@ from typing import Final
 from agentgather.conformance.clause import API, STATES, Clause, Try, posts, refused
 from agentgather.conformance.room import Room
 from agentgather.conformance.seat import Seat
-from agentgather.conformance.verdict import among, holds, same
+from agentgather.conformance.verdict import among, holds, same, says
 from agentgather.wire.limits import STALE_AFTER_MS
 
 JOIN: Final = f"{API}#post-join"
@@ -19,7 +19,7 @@ NEVER_MS: Final = 2**53 - 1
 async def _join(room: Room) -> None:
     agent = await room.agent()
     joined = (await room.ask("POST", "/join", agent)).document()
-    same("the answer", joined, {"ok": True, "participant": agent.alias})
+    says(joined, ok=True, participant=agent.alias)
 
 
 async def _once(room: Room) -> None:
@@ -33,7 +33,7 @@ async def _once(room: Room) -> None:
 
 async def _leave(room: Room) -> None:
     human = await room.human()
-    same("the answer", (await room.ask("POST", "/leave", human)).document(), {"ok": True})
+    says((await room.ask("POST", "/leave", human)).document(), ok=True)
     same("the status of a request after it", (await room.ask("GET", "/brief", human)).status, 200)
 
 

@@ -6,7 +6,7 @@ from typing import Final
 from agentgather.conformance.clause import API, Clause, gets, posts, refused
 from agentgather.conformance.room import Room
 from agentgather.conformance.seat import Seats
-from agentgather.conformance.verdict import NotChecked, among, holds, same
+from agentgather.conformance.verdict import NotChecked, among, holds, in_order, same, says
 from agentgather.wire.limits import (
     MAX_ACTIVITY_BUCKETS,
     MAX_ACTIVITY_NAMES,
@@ -68,8 +68,8 @@ async def _brief(room: Room) -> None:
     cursor = await room.end()
     text = " Goal:\n\n**try** it all. "
     answer = (await room.set_brief(text))["brief"]
-    keys = ["body", "brief_version", "brief_updated_at", "brief_updated_by"]
-    same("the keys", list(answer), keys)
+    keys = ("body", "brief_version", "brief_updated_at", "brief_updated_by")
+    in_order("the keys", answer, keys)
     same("body", answer["body"], text)
     same("brief_version", answer["brief_version"], before["brief_version"] + 1)
     same("brief_updated_by", answer["brief_updated_by"], room.host.alias)
@@ -98,7 +98,7 @@ async def _brief_html(room: Room) -> None:
 async def _policy(room: Room) -> None:
     cursor = await room.end()
     answer = await room.set_policy("host-directed")
-    same("the answer", answer, {"ok": True, "attendance_policy": "host-directed"})
+    says(answer, ok=True, attendance_policy="host-directed")
     same("the lines", await room.lines(cursor), ["Attendance policy set to host-directed"])
     same("the policy of /status", (await room.status())["attendance_policy"], "host-directed")
 

@@ -1,11 +1,11 @@
 """Clauses of GET /wait: the wait object, when it comes, and what is in it."""
 
-from typing import Any, Final
+from typing import Final
 
 from agentgather.conformance.clause import API, WAIT, Clause, gets, refused
 from agentgather.conformance.room import PAST, Room
 from agentgather.conformance.seat import Seats
-from agentgather.conformance.verdict import holds, same
+from agentgather.conformance.verdict import holds, in_order, same, says
 
 GET: Final = f"{API}#get-wait"
 ENDS: Final = f"{WAIT}#what-ends-a-wait"
@@ -23,51 +23,45 @@ def command(room: Room, alias: str, cursor: int) -> str:
     )
 
 
-def said(answer: dict[str, Any], **expected: object) -> None:
-    """Compare keys of a wait object with what they should be."""
-    for key, value in expected.items():
-        same(key, answer.get(key), value)
-
-
 async def _object(room: Room) -> None:
     human = await room.human()
     message = await room.post(human, "for the wait object")
     answer = await room.get(f"/wait?since_id={message['id'] - 1}", human)
-    same("the keys", tuple(answer), _KEYS)
-    said(answer, ok=True, room=room.name, room_status="open", participant=human.alias)
-    said(answer, heartbeat=False, messages=[message], mentioned=False, keep_waiting=False)
-    said(answer, next_since_id=message["id"], has_more=False)
+    in_order("the keys", answer, _KEYS)
+    says(answer, ok=True, room=room.name, room_status="open", participant=human.alias)
+    says(answer, heartbeat=False, messages=[message], mentioned=False, keep_waiting=False)
+    says(answer, next_since_id=message["id"], has_more=False)
 
 
 async def _behind(room: Room) -> None:
     human = await room.human()
     message = await room.post(human, "what a wait is behind of")
     answer = await room.get(f"/wait?since_id={message['id'] - 1}&hold=25", human)
-    said(answer, messages=[message], heartbeat=False)
+    says(answer, messages=[message], heartbeat=False)
 
 
 async def _next_cmd(room: Room) -> None:
     human = await room.human()
     message = await room.post(human, "before the next command")
     answer = await room.get(f"/wait?since_id={message['id'] - 1}", human)
-    said(answer, next_cmd=command(room, human.alias, message["id"]))
+    says(answer, next_cmd=command(room, human.alias, message["id"]))
     answer = await room.get(f"/wait?since_id={message['id']}&hold=0", human)
-    said(answer, next_cmd=command(room, human.alias, message["id"]))
+    says(answer, next_cmd=command(room, human.alias, message["id"]))
 
 
 async def _nothing(room: Room) -> None:
     human = await room.human()
     cursor = await room.end()
     answer = await room.get(f"/wait?since_id={cursor}&hold=0", human)
-    said(answer, heartbeat=True, messages=[], mentioned=False, keep_waiting=True)
-    said(answer, next_since_id=cursor, has_more=False, room_status="open")
+    says(answer, heartbeat=True, messages=[], mentioned=False, keep_waiting=True)
+    says(answer, next_since_id=cursor, has_more=False, room_status="open")
 
 
 async def _hold(room: Room) -> None:
     human = await room.human()
     cursor = await room.end()
     answer = await room.ask("GET", f"/wait?since_id={cursor}&hold=1", human)
-    said(answer.document(), heartbeat=True, messages=[], next_since_id=cursor)
+    says(answer.document(), heartbeat=True, messages=[], next_since_id=cursor)
     holds(answer.seconds > 0.9, f"a hold of 1 s is over after {answer.seconds:.2f} s")
 
 
@@ -75,8 +69,8 @@ async def _past(room: Room) -> None:
     end = await room.end()
     human = await room.human()
     answer = await room.get(f"/wait?since_id={PAST}&hold=25", human)
-    said(answer, heartbeat=True, messages=[], keep_waiting=True, next_since_id=end)
-    said(answer, next_cmd=command(room, human.alias, end))
+    says(answer, heartbeat=True, messages=[], keep_waiting=True, next_since_id=end)
+    says(answer, next_cmd=command(room, human.alias, end))
 
 
 async def _woken(room: Room) -> None:
@@ -85,8 +79,8 @@ async def _woken(room: Room) -> None:
     async with room.held(human, f"/wait?since_id={cursor}") as waiting:
         message = await room.post(await room.agent(), "what wakes a wait")
         answer = await room.answer(waiting)
-    said(answer, messages=[message], heartbeat=False, keep_waiting=False)
-    said(answer, next_since_id=message["id"])
+    says(answer, messages=[message], heartbeat=False, keep_waiting=False)
+    says(answer, next_since_id=message["id"])
 
 
 async def _mentioned(room: Room) -> None:
@@ -94,9 +88,9 @@ async def _mentioned(room: Room) -> None:
     cursor = await room.end()
     await room.post(human, f"@{agent.alias} look")
     await room.post(human, "no more than that")
-    said(await room.get(f"/wait?since_id={cursor}", agent), mentioned=True)
-    said(await room.get(f"/wait?since_id={cursor}", human), mentioned=False)
-    said(await room.get(f"/wait?since_id={cursor + 1}", agent), mentioned=False)
+    says(await room.get(f"/wait?since_id={cursor}", agent), mentioned=True)
+    says(await room.get(f"/wait?since_id={cursor}", human), mentioned=False)
+    says(await room.get(f"/wait?since_id={cursor + 1}", agent), mentioned=False)
 
 
 async def _none_lost(room: Room) -> None:
@@ -119,7 +113,7 @@ async def _none_lost(room: Room) -> None:
 async def _named(room: Room) -> None:
     human = await room.human()
     answer = await room.get(f"/wait?participant={human.alias}&since_id={PAST}", human)
-    said(answer, participant=human.alias)
+    says(answer, participant=human.alias)
 
 
 async def _removed(room: Room) -> None:
@@ -129,9 +123,8 @@ async def _removed(room: Room) -> None:
         await room.remove(guest)
         answer = await room.answer(waiting)
     for found in (answer, await room.get(f"/wait?since_id={cursor}", guest)):
-        same("the last key", list(found)[-1], "participant_status")
-        said(found, participant_status="removed", messages=[], heartbeat=False)
-        said(found, keep_waiting=False, next_cmd=None)
+        says(found, participant_status="removed", messages=[], heartbeat=False)
+        says(found, keep_waiting=False, next_cmd=None)
 
 
 async def _rotated(room: Room) -> None:
