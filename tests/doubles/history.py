@@ -99,9 +99,15 @@ class History:
         )
         self.answers.setdefault(reader, []).append(answer)
 
+    def streamed(self, reader: str, message: Message) -> None:
+        """Note a message of an event stream, which nobody asks for, so that none is late."""
+        self.answers.setdefault(reader, []).append(
+            Answer(message["id"] - 1, [message], message["id"], True, self.now(), True)
+        )
+
     def seen(self, reader: str) -> list[Message]:
         """Give all that a reader was given, in order."""
-        return [message for answer in self.answers[reader] for message in answer.messages]
+        return [message for answer in self.answers.get(reader, ()) for message in answer.messages]
 
     def faults(self, log: Sequence[Message], *, to_the_end: bool = True) -> list[Fault]:
         """Compare all of it with the log.

@@ -166,6 +166,15 @@ def test_it_finds_what_a_reader_missed_or_saw_wrongly(
     assert kinds(history, LOG) == kind
 
 
+def test_a_stream_is_held_to_the_log_and_is_never_late() -> None:
+    history = History()
+    for message in (LOG[0], LOG[1], LOG[3]):
+        history.streamed("ada", message)
+    post(history, "p1-2", "c", 4)
+    history.streamed("eve", LOG[0])
+    assert [fault.kind for fault in history.faults(LOG, to_the_end=False)] == [MISSED]
+
+
 def test_who_asked_before_it_was_acknowledged_has_slept_through_nothing() -> None:
     history = History()
     asked = history.now()

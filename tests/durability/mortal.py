@@ -28,7 +28,7 @@ from agentgather.cli import room_files, serving  # noqa: F401 - loaded once, for
 from agentgather.cli.commands import invite, messages, serve, start  # noqa: F401
 from agentgather.cli.program import run_process
 from agentgather.page import render  # noqa: F401
-from agentgather.server.live_room import LiveRoom
+from agentgather.server.staging import Staging
 from tests.durability.stand_in import SYSTEM, StandIn, stand_in
 
 _MOST_SECONDS: Final = 120
@@ -90,14 +90,14 @@ def _name_of(subject: int | Path) -> str:
 
 def _die_at_announcements(disk: MortalDisk) -> None:
     """Let the room die when something is durable and nobody knows, and before anybody hears."""
-    announce = LiveRoom._on_durable
+    announce = Staging._on_durable
 
-    def mortal(live: LiveRoom, count: int) -> None:
+    def mortal(staging: Staging, count: int) -> None:
         disk.come_by("before the announcement")
-        announce(live, count)
+        announce(staging, count)
         disk.come_by("before the answer")
 
-    LiveRoom._on_durable = mortal  # type: ignore[method-assign]
+    Staging._on_durable = mortal  # type: ignore[method-assign]
 
 
 def _become(job: dict[str, Any]) -> int:

@@ -115,13 +115,12 @@ class People:
 
     async def _follow(self) -> None:
         """Read the event stream, again and again from where it broke off, until it is closed."""
-        seen = self.oracle.seen[FOLLOWER] = []
         while True:
             began = trio.current_time()
             status = 0
             try:
                 with trio.move_on_after(24 * 3600):
-                    status = await self._read_stream(seen)
+                    status = await self._read_stream()
             except (OSError, trio.BrokenResourceError, trio.TooSlowError, h11.ProtocolError):
                 status = 0
             if status == 200:
@@ -130,8 +129,9 @@ class People:
             self.failures.append(Failure(began, ended, status, "GET /events"))
             await trio.sleep(IMPATIENCE_SECONDS)
 
-    async def _read_stream(self, seen: list[dict[str, Any]]) -> int:
+    async def _read_stream(self) -> int:
         """Read one stream. Gives 200 if the room was closed, the status of a refusal, or 0."""
+        seen = self.oracle.history.seen(FOLLOWER)
         since = seen[-1]["id"] if seen else 0
         fields = [
             ("Host", f"127.0.0.1:{self._port}"),
@@ -157,7 +157,7 @@ class People:
                     for block in blocks:
                         kind, data = _parse(block)
                         if kind == "message":
-                            seen.append(data)
+                            self.oracle.history.streamed(FOLLOWER, data)
                         elif kind == "closed":
                             return 200
                 elif not isinstance(event, h11.Response):

@@ -63,14 +63,14 @@ def _course(soak: Soak) -> Iterator[tuple[str, str]]:
         "rooms, cycles, seconds",
         f"{len(soak.rooms)}, {len(soak.troubled)}, {soak.looks[-1].seconds:.0f}",
     )
-    posts = sum(len(one.acknowledged) for one in oracles)
+    posts = sum(len(one.history.posts) for one in oracles)
     repeated = sum(one.repeated_posts for one in oracles)
     known = sum(one.idempotent for one in oracles)
     yield (
         "posts acknowledged by writers",
         f"{posts:,}; {repeated:,} times repeated, {known:,} of those were stored before",
     )
-    read = sum(len(seen) for one in oracles for seen in one.seen.values())
+    read = sum(len(one.history.seen(who)) for one in oracles for who in one.history.answers)
     yield "messages in the logs, and read off them", f"{sum(soak.looks[-1].messages):,}, {read:,}"
     yield "comings and goings", f"{sum(room.people.visits for room in soak.rooms):,}"
     yield (

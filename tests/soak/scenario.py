@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 import trio
 
-from tests.bench.tunnel import cpu_seconds
+from tests.bench.processes import cpu_seconds
 from tests.end_to_end.public.broker import LIFTED, Broker
 from tests.end_to_end.public.ports import ReservedPort
 from tests.soak.looks import Look, difference

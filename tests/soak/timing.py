@@ -27,7 +27,7 @@ async def time_rooms(port: int, slugs: Sequence[str], seconds: float, faults: li
 
     async def time_one(slug: str) -> None:
         path = f"/{slug}/messages?since_id=0&limit=1"
-        arguments = map(str, (port, seconds, PER_SECOND, path))
+        arguments = map(str, (port, seconds, PER_SECOND, "gets", path))
         done = await trio.run_process(
             [sys.executable, "-m", "tests.bench.paced_load", *arguments],
             cwd=REPOSITORY,
