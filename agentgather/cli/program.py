@@ -25,8 +25,8 @@ from agentgather.cli.failures import (
 from agentgather.cli.help_text import HELP
 from agentgather.cli.lazy_group import CONTEXT_SETTINGS, LazyGroup, Table
 from agentgather.cli.signals import EndedBySignal, raise_on_signals
+from agentgather.storage.failures import StorageBusy, StorageFailed, StorageFull
 from agentgather.storage.files import UnsafeFile
-from agentgather.storage.journal import StorageBusy, StorageFailed, StorageFull
 from agentgather.storage.lock import RoomLocked
 from agentgather.storage.stored_room import DamagedRoom, NewerSchema
 

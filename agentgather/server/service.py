@@ -23,7 +23,8 @@ from agentgather.edge.serve import serve_http
 from agentgather.server.app import build_app
 from agentgather.server.clock import read_clock
 from agentgather.server.live_room import LiveRoom
-from agentgather.storage.home import Home, open_room
+from agentgather.storage.home import Home
+from agentgather.storage.owned_room import open_room
 from agentgather.storage.stored_room import StoredRoom
 from agentgather.wire.limits import MAX_LOG_MESSAGES
 from agentgather.wire.records import Message
@@ -43,7 +44,7 @@ async def open_live_room(
     On the way out everything that was staged is made durable first.
 
     Raises:
-        RoomLocked, UnsafeFile, DamagedRoom, NewerSchema: as ``storage.home.open_room``.
+        RoomLocked, UnsafeFile, DamagedRoom, NewerSchema: as ``storage.owned_room.open_room``.
 
     """
     loading: list[Room] = []

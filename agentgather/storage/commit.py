@@ -19,7 +19,7 @@ from typing import Final, NamedTuple, Protocol, Self
 import outcome
 import trio
 
-from agentgather.storage.journal import StorageBusy, StorageFailed, StorageFull
+from agentgather.storage.failures import StorageBusy, StorageFailed, StorageFull
 from agentgather.wire.errors import Unavailable
 from agentgather.wire.limits import (
     MAX_COMMIT_BATCH,

@@ -18,24 +18,13 @@ from agentgather.storage.disk import (
     unlink_if_there,
     write_all,
 )
+from agentgather.storage.failures import StorageFailed, StorageFull
 from agentgather.storage.files import FILE_MODE, open_directory, open_regular
 from agentgather.storage.log_scan import LogScan, OnRecord
 from agentgather.storage.recovery import Recovery
 from agentgather.wire.limits import MAX_LOG_LINE_BYTES
 
 _CHUNK_BYTES: Final = 256 * 1024
-
-
-class StorageFull(Exception):
-    """There was no space. Nothing was stored, and a later try may succeed."""
-
-
-class StorageFailed(Exception):
-    """The disk failed, or somebody else changed the files. Only opening again helps."""
-
-
-class StorageBusy(Exception):
-    """The process is out of descriptors or memory. Nothing was stored; try again soon."""
 
 
 class Journal:

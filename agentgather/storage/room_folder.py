@@ -14,6 +14,7 @@ from agentgather.storage.disk import (
     sync_directory_if_possible,
     unlink_if_there,
 )
+from agentgather.storage.failures import StorageBusy, StorageFailed, StorageFull
 from agentgather.storage.files import (
     TEMPORARY,
     UnsafeFile,
@@ -21,7 +22,7 @@ from agentgather.storage.files import (
     read_file,
     write_temporary,
 )
-from agentgather.storage.journal import Journal, StorageBusy, StorageFailed, StorageFull
+from agentgather.storage.journal import Journal
 from agentgather.storage.stored_room import COPIED, COPY_SUFFIX, ROSTER_FILE, with_kept
 from agentgather.wire.limits import MAX_SMALL_FILE_BYTES
 

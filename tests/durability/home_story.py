@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Final
 
 from agentgather.storage.disk import Disk
-from agentgather.storage.home import Home, open_room
+from agentgather.storage.home import Home
+from agentgather.storage.owned_room import open_room
 from agentgather.storage.seats import update_seat, write_seat
 from agentgather.storage.tunnel_files import ask_for_route, note_tunnel, use_route
 from agentgather.wire.records import CurrentRoom, RouteSecret, Tokens

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from agentgather.storage.disk import Disk
-from agentgather.storage.home import Home, OpenRoom, open_room
-from agentgather.storage.journal import StorageBusy, StorageFailed, StorageFull
+from agentgather.storage.failures import StorageBusy, StorageFailed, StorageFull
+from agentgather.storage.home import Home
+from agentgather.storage.owned_room import OpenRoom, open_room
 from agentgather.wire.records import Participant, encode_roster, encode_small_file
 from tests.durability.recording_disk import Fault, Killed, RecordingDisk
 from tests.storage.samples import HOST, NOW, ROOM, Records, folder_of, line, make_home, state

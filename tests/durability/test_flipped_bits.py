@@ -8,7 +8,8 @@ import pytest
 import trio
 
 from agentgather.storage.files import UnsafeFile
-from agentgather.storage.home import Home, open_room
+from agentgather.storage.home import Home
+from agentgather.storage.owned_room import open_room
 from agentgather.storage.seats import write_seat
 from agentgather.storage.stored_room import DamagedRoom, NewerSchema
 from agentgather.wire.limits import RATE_WINDOW_SECONDS

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import pytest
 import trio
 
-from agentgather.storage.home import Home, open_room
+from agentgather.storage.home import Home
+from agentgather.storage.owned_room import open_room
 from agentgather.storage.stored_room import StoredRoom
 from agentgather.wire.records import Tokens
 from tests.doubles.history import History

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from agentgather.page.render import render_markdown
-from agentgather.storage.home import Home, open_room
+from agentgather.storage.home import Home
+from agentgather.storage.owned_room import open_room
 from agentgather.wire.records import CurrentRoom, Participant, RoomState, Tokens
 from release.sanitise import ROOM, Sanitiser, leaks, main, words_for
 from tests.cli.terminal import Terminal

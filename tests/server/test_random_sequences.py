@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import trio
 
+from agentgather.storage.failures import StorageFull
 from agentgather.storage.home import Home
-from agentgather.storage.journal import StorageFull
 from tests.doubles.asgi_client import AsgiClient, Reply
 from tests.doubles.chance import seeded
 from tests.doubles.clock import VIRTUAL_TIME

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import trio
 
-from agentgather.storage.journal import StorageFailed, StorageFull
+from agentgather.storage.failures import StorageFailed, StorageFull
 from agentgather.wire.limits import LOOP_GUARD_POSTS, MAX_STAGED
 from tests.doubles.clock import VIRTUAL_TIME
 from tests.doubles.gated_store import GatedStore

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
 from agentgather.storage.commit import Change, GroupCommit, Staged
-from agentgather.storage.home import open_room
-from agentgather.storage.journal import StorageBusy, StorageFailed, StorageFull
+from agentgather.storage.failures import StorageBusy, StorageFailed, StorageFull
+from agentgather.storage.owned_room import open_room
 from agentgather.wire.errors import Unavailable
 from agentgather.wire.limits import MAX_COMMIT_BATCH, MAX_COMMIT_BYTES, MAX_STAGED, MAX_STAGED_BYTES
 from tests.doubles.gated_store import GatedStore

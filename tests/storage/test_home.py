@@ -8,8 +8,9 @@ import msgspec
 import pytest
 
 from agentgather.storage.files import UnsafeFile
-from agentgather.storage.home import Home, open_room
+from agentgather.storage.home import Home
 from agentgather.storage.lock import RoomLocked
+from agentgather.storage.owned_room import open_room
 from agentgather.storage.stored_room import DamagedRoom, NewerSchema, StoredRoom
 from agentgather.wire.records import (
     CurrentRoom,

@@ -9,14 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentgather.storage.failures import StorageFailed, StorageFull
 from agentgather.storage.files import UnsafeFile
-from agentgather.storage.journal import (
-    Journal,
-    StorageFailed,
-    StorageFull,
-    open_journal,
-    read_journal,
-)
+from agentgather.storage.journal import Journal, open_journal, read_journal
 from agentgather.storage.recovery import Recovery
 from agentgather.wire.limits import MAX_LOG_LINE_BYTES
 from agentgather.wire.records import decode_message, encode_message

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from agentgather.storage.home import Home, open_room
+from agentgather.storage.home import Home
 from agentgather.storage.journal import read_journal
 from agentgather.storage.lock import read_holder
+from agentgather.storage.owned_room import open_room
 from agentgather.wire.records import decode_plain
 from tests.storage.samples import NOW, ROOM, Records, folder_of, line, make_home
 
@@ -17,7 +18,8 @@ from tests.storage.samples import NOW, ROOM, Records, folder_of, line, make_home
 WRITER = """
 import sys
 from pathlib import Path
-from agentgather.storage.home import Home, open_room
+from agentgather.storage.home import Home
+from agentgather.storage.owned_room import open_room
 from tests.storage.samples import HOST, NOW, ROOM, line
 from agentgather.wire.records import Participant, encode_roster
 with open_room(Home(Path(sys.argv[1])), ROOM, lambda *_: None, NOW) as room:
@@ -34,8 +36,9 @@ with open_room(Home(Path(sys.argv[1])), ROOM, lambda *_: None, NOW) as room:
 FILLER = """
 import resource, sys
 from pathlib import Path
-from agentgather.storage.home import Home, open_room
-from agentgather.storage.journal import StorageFull
+from agentgather.storage.home import Home
+from agentgather.storage.owned_room import open_room
+from agentgather.storage.failures import StorageFull
 from tests.storage.samples import NOW, ROOM, line
 with open_room(Home(Path(sys.argv[1])), ROOM, lambda *_: None, NOW) as room:
     if sys.argv[2] != "0":

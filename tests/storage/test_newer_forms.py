@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from agentgather.storage.home import Home, open_room
+from agentgather.storage.home import Home
+from agentgather.storage.owned_room import open_room
 from agentgather.storage.seats import read_seat, write_seat
 from agentgather.storage.stored_room import DamagedRoom, NewerSchema
 from agentgather.storage.tunnel_files import ask_for_route, public_url_of, read_routes, use_route

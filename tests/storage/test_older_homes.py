@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from agentgather.storage.home import Home, open_room
+from agentgather.storage.home import Home
+from agentgather.storage.owned_room import open_room
 from agentgather.wire.records import Participant, decode_plain, encode_roster, encode_small_file
 from tests.storage.samples import NOW, Records
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from agentgather.domain.tokens import hash_token
-from agentgather.storage.home import Home, open_room
+from agentgather.storage.home import Home
+from agentgather.storage.owned_room import open_room
 from agentgather.storage.seats import read_seat, seated_rooms
 from agentgather.storage.tunnel_files import is_left_behind, public_url_of, read_routes
 from agentgather.wire.records import decode_message, decode_plain, encode_roster, encode_small_file

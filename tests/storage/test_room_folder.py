@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from agentgather.storage.home import Home, OpenRoom, open_room
-from agentgather.storage.journal import StorageBusy, StorageFailed, StorageFull
+from agentgather.storage.failures import StorageBusy, StorageFailed, StorageFull
+from agentgather.storage.home import Home
+from agentgather.storage.owned_room import OpenRoom, open_room
 from agentgather.wire.records import decode_plain
 from tests.doubles.lossy_disk import LossyDisk, PowerCut
 from tests.storage.samples import NOW, ROOM, Records, folder_of, line, make_home
