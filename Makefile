@@ -71,7 +71,7 @@ soak-kill: $(READY) ## kill a served room 200 times under load, and look for wha
 	$(BIN)/python -m tests.durability.soak_kill
 
 soak: $(READY) ## twenty rooms in trouble for an hour, or SECONDS=…; artifacts/soak.txt
-	$(BIN)/python tests/soak/run.py $(SECONDS)
+	$(BIN)/python -m tests.soak.run $(SECONDS)
 
 lock: $(READY) ## pin and hash what ships and what tests it
 	$(BIN)/pip install --quiet pip-tools

@@ -8,6 +8,7 @@ and a seed of its own. The first round that fails ends it; its seed brings the s
 
 import os
 import secrets
+import shlex
 import subprocess
 import sys
 import time
@@ -47,8 +48,9 @@ def main(arguments: list[str]) -> int:
         except subprocess.TimeoutExpired:
             break
         if done.returncode != 0:
-            line = " ".join(f"'{one}'" if " " in one else one for one in command(seed, more)[1:])
-            variables = f"AGENTGATHER_RANDOM_SEQUENCES={SEQUENCES} AGENTGATHER_SEED={seed}"
+            names = ("AGENTGATHER_RANDOM_SEQUENCES", "AGENTGATHER_SEED")
+            variables = " ".join(f"{name}={environment[name]}" for name in names)
+            line = shlex.join(command(seed, more)[1:])
             print(f"again: {variables} python {line}", file=sys.stderr)
             return 1
         rounds += 1

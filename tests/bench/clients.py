@@ -33,11 +33,18 @@ def port_of(connection: socket.socket) -> int:
 
 
 def post_request(port: int, number: int, prefix: str = "") -> bytes:
-    body = json.dumps({"text": f"measure {number} " + "y" * 180}).encode()
+    bearer = token(1 + number % (PARTICIPANTS - 1))
+    return json_request(
+        port, f"{prefix}/messages", bearer, {"text": f"measure {number} " + "y" * 180}
+    )
+
+
+def json_request(port: int, path: str, bearer: str, document: dict[str, str]) -> bytes:
+    body = json.dumps(document).encode()
     return (
-        b"POST %b/messages HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAuthorization: Bearer %b\r\n"
+        b"POST %b HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAuthorization: Bearer %b\r\n"
         b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
-        % (prefix.encode(), port, token(1 + number % (PARTICIPANTS - 1)).encode(), len(body), body)
+        % (path.encode(), port, bearer.encode(), len(body), body)
     )
 
 

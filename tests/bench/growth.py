@@ -4,7 +4,6 @@ Rooms of all sizes are served at once and measured in turns: a server that nobod
 nothing, and what else the machine does hits all alike.
 """
 
-import json
 import socket
 import statistics
 import time
@@ -12,7 +11,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Final, NamedTuple
 
-from tests.bench.clients import answer_to, connect, get_request, resident_kib
+from tests.bench.clients import answer_to, connect, get_request, json_request, resident_kib
 from tests.bench.figures import TIMES, Figure, Row, Rows, load_figures
 from tests.bench.processes import client, median_of, room_of, served
 from tests.bench.seeds import seed_home, token
@@ -140,12 +139,7 @@ def requests(port: int) -> dict[str, list[bytes]]:
 
 
 def host_request(port: int, path: str, **body: str) -> bytes:
-    content = json.dumps(body).encode()
-    return (
-        b"POST %b HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAuthorization: Bearer %b\r\n"
-        b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
-        % (path.encode(), port, token(0).encode(), len(content), content)
-    )
+    return json_request(port, path, token(0), body)
 
 
 def timed(connection: socket.socket, request: bytes) -> float:

@@ -120,6 +120,23 @@ async def test_equals_do_not_put_out_one_another() -> None:
         nursery.cancel_scope.cancel()
 
 
+async def test_one_place_more_than_the_newcomer_will_have_is_one_to_give_up() -> None:
+    hall = Hall()
+    async with trio.open_nursery() as nursery:
+        for number in range(MAX_PENDING - 2):
+            nursery.start_soon(hall.stay, f"10.0.{number // 256}.{number % 256}")
+        for _ in range(2):
+            nursery.start_soon(hall.stay, HOME)
+        await wait_all_tasks_blocked()
+        nursery.start_soon(hall.stay, ELSEWHERE)
+        await wait_all_tasks_blocked()
+        assert hall.put_out == [HOME]
+        # Now all have one each, and a second one of anybody's would be more than others have.
+        assert (await hall.refused(ELSEWHERE)).code == "overloaded"
+        assert hall.put_out == [HOME]
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_place_that_is_lost_while_one_waits_is_refused(autojump_clock: MockClock) -> None:
     hall = Hall()
     for _ in range(VAIN_HANDSHAKES_PER_WINDOW):

@@ -1,9 +1,10 @@
 """What has to be as it was, once an operation was cancelled: tasks and descriptors."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 import trio
+
+from tests.doubles.raw_http import descriptors
 
 
 class Baseline(NamedTuple):
@@ -16,5 +17,5 @@ class Baseline(NamedTuple):
 def baseline() -> Baseline:
     return Baseline(
         trio.lowlevel.current_statistics().tasks_living,
-        sum(1 for _ in Path("/proc/self/fd").iterdir()),
+        descriptors(),
     )

@@ -60,7 +60,7 @@ async def open_checked_link(
         if serve is None:
             await link.settle()
             await echo(link.streams[-1])
-            assert await read_all(stream) == b"still there?"
+        assert await read_all(stream) == b"still there?"
 
 
 def assert_idle(channel: Channel) -> None:

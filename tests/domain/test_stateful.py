@@ -304,8 +304,6 @@ class RosterMachine(RuleBasedStateMachine):
 
     @invariant()
     def a_token_opens_its_own_seat_and_no_other(self) -> None:
-        if not hasattr(self, "roster"):
-            return
         assert {seat.alias for seat in self.roster} == self.tokens.keys()
         assert self.roster.present == self.tokens.keys() - self.removed
         owners = {token: alias for alias, token in self.tokens.items()}

@@ -73,10 +73,6 @@ def without_readers(history: History) -> History:
     return history
 
 
-def renumbered(number: int, message_id: int) -> list[Message]:
-    return [{**one, "id": message_id} if one["id"] == number else one for one in LOG]
-
-
 @pytest.mark.parametrize(
     ("log", "kind"),
     [

@@ -6,20 +6,18 @@ A crash point is one moment of one recorded life and one disk of those that a po
 that moment may leave. The same numbers give the same points.
 """
 
-import os
 import random
 import shutil
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from agentgather.storage.disk import Disk
 from agentgather.storage.home import Home
+from tests.doubles.folders import quick_folder
 from tests.durability import home_story, room_story
 from tests.durability.crashes import Crash, lay_out
 from tests.durability.recording_disk import RecordingDisk
@@ -57,17 +55,6 @@ class Outcome(NamedTuple):
     points: int
     disks: int
     faults: list[str]
-
-
-@contextmanager
-def quick_folder() -> Iterator[Path]:
-    """Give a folder in memory where there is one."""
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    folder = Path(tempfile.mkdtemp(prefix="agentgather-crashes-", dir=memory))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def some_story(

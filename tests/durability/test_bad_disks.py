@@ -15,21 +15,16 @@ import pytest
 
 from agentgather.storage.home import Home
 from tests.cli.outside.terminal import Served, Terminal
-from tests.doubles.raw_http import RawServer, eventually, request
+from tests.doubles.raw_http import RawReply, RawServer, eventually, post, request
 from tests.doubles.table import TOKENS
 from tests.durability.zygote import Zygote
-from tests.end_to_end.public.oracle import Client, Reply
 
 SERVE = ("room", "serve", "--port", "0", "--json")
 TEXT = "x" * 3_000
 
 
-async def say(port: int, token: str, text: str = TEXT) -> Reply:
-    client = Client(port, "", token)
-    try:
-        return await client.ask("POST", "/messages", {"text": text})
-    finally:
-        await client.close()
+async def say(port: int, token: str, text: str = TEXT) -> RawReply:
+    return await RawServer(port).ask(post(text, token))
 
 
 async def texts(port: int, token: str) -> list[str]:
@@ -74,10 +69,10 @@ async def run_out_and_recover(terminal: Terminal, scarcity: Scarcity) -> None:
     with scarcity(terminal.home, served):
         for _ in range(3):
             refused = await say(served.port, token)
-            assert (refused.status, refused.document["error"]) == (507, "storage_full")
+            assert refused.outcome == (507, "storage_full")
         # Who only reads and waits does not notice.
         assert await texts(served.port, token) == [TEXT]
-    assert (await say(served.port, token, "there is space")).document["message"]["id"] == 2
+    assert (await say(served.port, token, "there is space")).json()["message"]["id"] == 2
     served.process.kill()
     served.process.wait()
     again = terminal.serve()
@@ -124,7 +119,7 @@ async def test_a_room_whose_disk_fails_in_a_sync_is_read_only_until_it_is_served
     assert (await say(port, ada, "before")).status == 201
     for _ in range(2):
         failed = await say(port, ada, "lost")
-        assert (failed.status, failed.document["error"]) == (503, "storage_failed")
+        assert failed.outcome == (503, "storage_failed")
     assert await texts(port, ada) == ["before"]
     os.kill(process, signal.SIGTERM)
     assert await zygote.ended() == 0
@@ -135,7 +130,7 @@ async def test_a_room_whose_disk_fails_in_a_sync_is_read_only_until_it_is_served
     ]
     process, port = await served()
     assert await texts(port, ada) == ["before"]
-    assert (await say(port, ada, "after")).document["message"]["id"] == 2
+    assert (await say(port, ada, "after")).json()["message"]["id"] == 2
     os.kill(process, signal.SIGTERM)
     assert await zygote.ended() == 0
 

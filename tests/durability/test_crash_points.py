@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.durability.crash_points import quick_folder, some_story, try_seed, try_story
+from tests.doubles.folders import quick_folder
+from tests.durability.crash_points import some_story, try_seed, try_story
 from tests.durability.crashes import Crash, Held, lay_out
 from tests.durability.recording_disk import (
     Entry,

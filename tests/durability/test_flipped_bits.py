@@ -103,13 +103,7 @@ def test_no_command_fails_in_another_way_than_by_saying_what_is_wrong(
         assert flip(home.root / name, phase)
         terminal = Terminal(home.root)
         # The terminal itself takes no traceback and no word of a bug.
-        for command in (
-            ("doctor",),
-            ("messages",),
-            ("read",),
-            ("room", "who"),
-            ("send", "ada", "x"),
-        ):
+        for command in COMMANDS:
             done = terminal.here(*command)
             assert done.status in (0, 1, 2, 69), (name, command, done)
             assert done.out or done.err or command == ("read",), (name, command)

@@ -5,6 +5,7 @@ import re
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 import h11
@@ -54,7 +55,7 @@ from agentgather.wire.records import (
 )
 from tests.doubles.mutations import hostile_bytes
 from tests.edge.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, frame, handshake
-from tests.edge.peers import echo, get, one_connection, post
+from tests.edge.peers import Pair, echo, get, one_connection, post
 
 MANY: Final = 5 * settings().max_examples
 """A decoder takes next to no time."""
@@ -116,8 +117,8 @@ QUERIES: Final = (b"since_id=5&limit=10", b"participant=rev&for=me&hold=0", b"a=
 URLS: Final = (b"http://127.0.0.1:8787", b"https://rooms.example/my-room/", b"http://[::1]:8787")
 ANSWERS: Final = (
     b"HTTP/1.1 200 OK\r\ncontent-length: 11\r\nretry-after: 5\r\n\r\n" + b'{"ok":true}',
-    b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
-    b"HTTP/1.1 103 Early\r\n\r\nHTTP/1.1 429 No\r\ncontent-length: 0\r\n\r\n",
+    b'HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nb\r\n{"ok":true}\r\n0\r\n\r\n',
+    b"HTTP/1.1 103 Early\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n" + b'{"ok":true}',
 )
 
 
@@ -130,7 +131,8 @@ def request_head(data: bytes) -> None:
 def query(data: bytes) -> None:
     parameters = parse_query(data)
     for name in parameters:
-        assert 0 <= integer(parameters, name, 0, code="invalid_limit") < 10**15
+        with suppress(Rejected):
+            assert 0 <= integer(parameters, name, 0, code="invalid_limit") < 10**15
 
 
 def body(data: bytes) -> None:
@@ -165,11 +167,15 @@ def record(data: bytes) -> None:
 
 
 def older_words(data: bytes) -> None:
+    """Each of the words, one after the other: what is one of them is not another."""
+    refused: list[Exception] = []
     for form in (Registration, Credentials, Respond):
         try:
             msgspec.json.decode(data, type=form)
-        except BROKEN:
-            continue
+        except BROKEN as error:
+            refused.append(error)
+    if len(refused) == 3:
+        raise refused[0]
 
 
 def older_request(data: bytes) -> None:
@@ -200,9 +206,10 @@ def frame_for(decode: Callable[[bytes], Any]) -> Callable[[bytes], None]:
 
 def host_header(data: bytes) -> None:
     found = parse_authority(data.decode("latin-1"))
-    if found is not None:
-        assert found.name == found.name.lower()
-        assert "@" not in found.name
+    if found is None:
+        raise ValueError("no host")
+    assert found.name == found.name.lower()
+    assert "@" not in found.name
 
 
 def base_url(data: bytes) -> None:
@@ -249,10 +256,10 @@ DECODERS: Final = {
         request_head, (Rejected,), [get("/a?b=c", "Origin: https://a"), post(b"", length=3)]
     ),
     "a query": Decoder(query, (Rejected,), [*QUERIES]),
-    "an older host's words": Decoder(older_words, (), [*OLDER]),
-    "an older host's answer": Decoder(older_answer, (Rejected,), [*OLDER]),
-    "an older broker's request": Decoder(older_request, (*BROKEN, Rejected), [*OLDER]),
-    "a Host": Decoder(host_header, (), [url.partition(b"//")[2] for url in URLS]),
+    "an older host's words": Decoder(older_words, BROKEN, [*OLDER[:3]]),
+    "an older host's answer": Decoder(older_answer, (Rejected,), [OLDER[3]]),
+    "an older broker's request": Decoder(older_request, (*BROKEN, Rejected), [*OLDER[4:]]),
+    "a Host": Decoder(host_header, (ValueError,), [url.split(b"/")[2] for url in URLS]),
     "a base URL": Decoder(base_url, (), [*URLS]),
     "a token": Decoder(bearer, (), [b"Bearer agp_" + b"x" * 43, b"Bearer tgl_" + b"y" * 43]),
     "an answer to a command": Decoder(answer_to_a_command, (NoAnswer, Unreachable), [*ANSWERS]),
@@ -276,14 +283,8 @@ def test_any_bytes_are_what_they_should_be_or_are_refused(what: str, data: st.Da
 def test_the_samples_are_good(what: str) -> None:
     """Else the mutations would be of what is refused anyway."""
     decoder = DECODERS[what]
-    taken = 0
     for sample in decoder.samples:
-        try:
-            decoder.check(sample)
-            taken += 1
-        except decoder.refusals:
-            continue
-    assert taken
+        decoder.check(sample)
 
 
 # --- Whole connections ----------------------------------------------------------------------
@@ -310,20 +311,23 @@ REQUESTS: Final = [
 ]
 
 
-def exchange(data: bytes) -> bytes:
+async def rest_after(peer: Pair, data: bytes) -> bytes:
     """Send bytes on a connection, end it, and give all that came back."""
+    with suppress(trio.BrokenResourceError):
+        await peer.send(data)
+        await peer.stream.send_eof()
+    rest = await peer.rest()
+    await peer.ended.wait()
+    return rest
+
+
+def exchange(data: bytes) -> bytes:
+    """Have a connection for nothing but these bytes."""
 
     async def run() -> bytes:
         async with one_connection(accepting) as peer:
             with trio.fail_after(20):
-                try:
-                    await peer.send(data)
-                    await peer.stream.send_eof()
-                except trio.BrokenResourceError:
-                    pass
-                rest = await peer.rest()
-                await peer.ended.wait()
-        return rest
+                return await rest_after(peer, data)
 
     return trio.run(run)
 
@@ -339,13 +343,7 @@ def test_any_bytes_in_a_websocket_are_frames_or_its_end(
             with trio.fail_after(20):
                 await peer.send(handshake())
                 assert (await peer.answer(head_only=True)).status == 101
-                try:
-                    await peer.send(data)
-                    await peer.stream.send_eof()
-                except trio.BrokenResourceError:
-                    pass
-                await peer.rest()
-                await peer.ended.wait()
+                await rest_after(peer, data)
 
     trio.run(run)
     assert [one for one in caplog.records if one.levelno >= logging.ERROR] == []

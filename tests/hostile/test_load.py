@@ -6,7 +6,6 @@ import resource
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,6 @@ import trio
 
 from agentgather.domain.tokens import hash_token
 from agentgather.edge.bounds import Bounds
-from agentgather.edge.serve import open_listener, serve_http
 from agentgather.storage.home import Home
 from agentgather.wire.limits import MAX_LOG_MESSAGES, MAX_PAGE_BYTES
 from agentgather.wire.records import Participant, encode_roster
@@ -23,20 +21,18 @@ from tests.doubles.broker_server import BrokerServer, open_server
 from tests.doubles.raw_http import Connection, RawServer, descriptors, eventually, post, request
 from tests.doubles.table import TOKENS, Table, open_table
 from tests.doubles.tunnelled_room import open_tunnelled_room
+from tests.edge.peers import serving
+from tests.storage.samples import line
 
 ADA, REV, HOST, BO = (TOKENS[alias] for alias in ("ada", "rev", "host", "bo"))
 MIB = 1024 * 1024
-LINE = (
-    '{"id":%d,"room":"demo","ts":"2026-01-02T03:04:05.000Z","from":"ada",'
-    '"type":"message","text":"%s","mentions":[]}\n'
-)
 
 
 def write_log(home: Home, messages: int, text: str) -> int:
     """Write a log of so many messages; give its bytes."""
     log = home.room_path("demo") / "messages.jsonl"
-    with log.open("w", encoding="utf-8") as file:
-        file.writelines(LINE % (number, text) for number in range(1, messages + 1))
+    with log.open("wb") as file:
+        file.writelines(line(number, text) for number in range(1, messages + 1))
     return log.stat().st_size
 
 
@@ -57,14 +53,9 @@ def _descriptors() -> Iterator[None]:
 async def test_1100_connections_of_one_address_are_as_many_as_there_may_be(
     real_table: Table,
 ) -> None:
-    stop = trio.Event()
-    listeners = open_listener("127.0.0.1", 0)
-    server = RawServer(listeners[0].getsockname()[1])
     bounds = Bounds(connections_per_client=1_000)
-    async with trio.open_nursery() as nursery:
-        await nursery.start(
-            partial(serve_http, real_table.app, listeners, stop=stop, bounds=bounds)
-        )
+    async with serving(real_table.app, bounds=bounds) as opened:
+        server = RawServer(opened.port)
         before = descriptors()
         held = [await server.connect() for _ in range(4)]
         for connection in held:
@@ -87,7 +78,6 @@ async def test_1100_connections_of_one_address_are_as_many_as_there_may_be(
             await connection.stream.aclose()
         await eventually(lambda: descriptors() <= before)
         assert (await server.ask(request("GET", "/healthz"))).status == 200
-        stop.set()
 
 
 # --- A long log -----------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 import json
 import threading
 from collections.abc import Iterator
-from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -22,10 +21,10 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from agentgather.domain.tokens import hash_token
-from agentgather.edge.serve import open_listener, serve_http
 from agentgather.storage.home import Home
 from agentgather.wire.records import Participant, encode_roster
 from tests.doubles.table import make_home, open_table
+from tests.edge.peers import serving
 
 DOCUMENT = json.loads((Path(__file__).parents[2] / "spec" / "openapi.json").read_text("utf-8"))
 SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
@@ -43,16 +42,14 @@ TOKENS = [f"agp_{number:043}" for number in range(SEATS)]
 
 
 async def serve(home: Home, started: "list[Any]", ready: threading.Event) -> None:
-    listeners = open_listener("127.0.0.1", 0)
-    stop = trio.Event()
-    async with open_table(home, in_virtual_time=False) as table, trio.open_nursery() as nursery:
-        await nursery.start(
-            partial(serve_http, table.app, listeners, stop=stop, on_stop=table.live.hub.release)
-        )
+    async with (
+        open_table(home, in_virtual_time=False) as table,
+        serving(table.app, on_stop=table.live.hub.release) as server,
+    ):
         await table.ada.say("the first")
-        port = listeners[0].getsockname()[1]
-        started += [port, trio.lowlevel.current_trio_token(), stop]
+        started += [server.port, trio.lowlevel.current_trio_token(), server.stop]
         ready.set()
+        await server.ended.wait()
 
 
 @pytest.fixture

@@ -152,10 +152,11 @@ async def test_an_orderly_end_answers_held_waits(room: RoomProcess) -> None:
 
 
 # --- Little memory ----------------------------------------------------------------------
-HALF = request("POST", "/messages", "Content-Type: application/json", "Content-Length: 60000")
+HALF = request(
+    "POST", "/messages", "Content-Type: application/json", "Content-Length: 60000", token=ADA
+)
 FLOODS = {
-    "half bodies": HALF.replace(b"\r\n\r\n", f"\r\nAuthorization: Bearer {ADA}\r\n\r\n".encode())
-    + b" " * 59_000,
+    "half bodies": HALF + b" " * 59_000,
     "half heads": b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: aaaa\r\n" * 90,
     "pages that nobody reads": request("GET", "/messages", token=ADA) * 50,
     "streams that nobody reads": request("GET", "/events", token=HOST),

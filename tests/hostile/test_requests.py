@@ -264,8 +264,11 @@ async def test_another_protocol_is_told_off_and_harms_nobody(
     async with connection.stream:
         with suppress(trio.BrokenResourceError):
             await connection.send(data)
+        reply = None
+        # What is too far from HTTP is only cut off.
         with suppress(trio.BrokenResourceError, AssertionError):
-            assert 400 <= (await connection.reply()).status <= 505
+            reply = await connection.reply()
+        assert reply is None or 400 <= reply.status <= 505
     await still_lives(server)
 
 

@@ -230,7 +230,7 @@ class TwoEnds(RuleBasedStateMachine):
 
     @invariant()
     def what_is_unread_is_bounded(self) -> None:
-        for side in getattr(self, "sides", ()):
+        for side in self.sides:
             side.check()
 
     def teardown(self) -> None:

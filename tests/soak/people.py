@@ -6,6 +6,7 @@ the trouble that there was at that time.
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from random import Random
 from typing import Any, Final, NamedTuple
 
@@ -118,11 +119,8 @@ class People:
         while True:
             began = trio.current_time()
             status = 0
-            try:
-                with trio.move_on_after(24 * 3600):
-                    status = await self._read_stream()
-            except (OSError, trio.BrokenResourceError, trio.TooSlowError, h11.ProtocolError):
-                status = 0
+            with suppress(OSError, trio.BrokenResourceError, trio.TooSlowError, h11.ProtocolError):
+                status = await self._read_stream()
             if status == 200:
                 return
             ended = trio.current_time()

@@ -1,6 +1,6 @@
 """Soak the program, and print a table: `make soak`.
 
-    python tests/soak/run.py [SECONDS]
+    python -m tests.soak.run [SECONDS]
 
 It ends with 1 if anything was lost, failed without a reason, grew, or if others' answers
 were more than twice as slow in trouble as in quiet. The table is also in artifacts/soak.txt.
@@ -14,11 +14,10 @@ from pathlib import Path
 
 import trio
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(REPOSITORY))
+from tests.soak.report import MOST_RATIO, figures, growth_faults, ratio
+from tests.soak.scenario import Soak, soak
 
-from tests.soak.report import MOST_RATIO, figures, growth_faults, ratio  # noqa: E402
-from tests.soak.scenario import Soak, soak  # noqa: E402
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 HOUR = 3600
 MOST_CYCLES = 12

@@ -14,6 +14,7 @@ from tests.bench.floods import WHATS
 from tests.bench.processes import REPOSITORY
 from tests.bench.seeds import token
 from tests.doubles.cutting_proxy import fail
+from tests.doubles.raw_http import request
 from tests.end_to_end.public.oracle import Broken, Client
 from tests.soak.rooms import SoakRoom
 
@@ -70,13 +71,8 @@ class Harm:
             nursery.start_soon(self._flood, goes_on)
 
     def _head(self, method: str, path: str, *fields: str, seat: int = 7) -> bytes:
-        lines = [
-            f"{method} {self._prefix}{path} HTTP/1.1",
-            f"Host: 127.0.0.1:{self._port}",
-            f"Authorization: Bearer {token(seat)}",
-            *fields,
-        ]
-        return "\r\n".join([*lines, "", ""]).encode()
+        host = f"127.0.0.1:{self._port}"
+        return request(method, f"{self._prefix}{path}", *fields, token=token(seat), host=host)
 
     async def _send_half(self, goes_on: Callable[[], bool]) -> None:
         head = self._head(
