@@ -75,17 +75,14 @@ def report_results(context: Context, url: str, results: list[Result]) -> int:
         outcome: sum(r.outcome == outcome for r in results) for outcome in _MARK
     }
     is_kept = not counts["failed"]
-    if context.as_json:
-        clauses = [
-            {**plain_clause(one.clause), "result": one.outcome, "detail": one.detail}
-            for one in results
-        ]
-        document = {"ok": is_kept, "url": url, **counts, "clauses": clauses}
-        context.write_json(document)
-    else:
-        told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
-        context.write(f"{'kept' if is_kept else 'NOT kept'}: {told}")
-    context.flush()
+    clauses = [
+        {**plain_clause(one.clause), "result": one.outcome, "detail": one.detail} for one in results
+    ]
+    told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+    context.emit(
+        {"ok": is_kept, "url": url, **counts, "clauses": clauses},
+        f"{'kept' if is_kept else 'NOT kept'}: {told}",
+    )
     return 0 if is_kept else REFUSED
 
 

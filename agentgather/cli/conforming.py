@@ -1,6 +1,5 @@
 """Tries a server's conformance, and tells what came of it."""
 
-import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -17,8 +16,8 @@ from agentgather.cli.signals import heeded, signals_deferred
 from agentgather.conformance.catalogue import CLAUSES
 from agentgather.conformance.clause import Clause
 from agentgather.conformance.client import Client
-from agentgather.conformance.place import Place, Unreachable
-from agentgather.conformance.run import NoRoom, look, try_clauses
+from agentgather.conformance.place import Unreachable
+from agentgather.conformance.run import NoRoom, is_used, look, try_clauses
 from agentgather.conformance.seat import ALIASES
 
 _RUN_BYTES: Final = 3
@@ -49,13 +48,10 @@ def chosen(prefixes: tuple[str, ...]) -> tuple[Clause, ...]:
 
 def print_clauses(context: Context, clauses: tuple[Clause, ...]) -> None:
     """Print what is tried, and where the contract says it."""
-    if context.as_json:
-        context.write_json({"ok": True, "clauses": [plain_clause(clause) for clause in clauses]})
-    else:
-        width = max(len(clause.name) for clause in clauses)
-        for clause in clauses:
-            context.write(f"{clause.name.ljust(width)}  {clause.checks}  (spec/{clause.said})")
-    context.flush()
+    width = max(len(clause.name) for clause in clauses)
+    lines = [f"{one.name.ljust(width)}  {one.checks}  (spec/{one.said})" for one in clauses]
+    document = {"ok": True, "clauses": [plain_clause(clause) for clause in clauses]}
+    context.emit(document, "\n".join(lines))
 
 
 def try_server(context: Context, wish: Wish) -> int:
@@ -67,19 +63,10 @@ def try_server(context: Context, wish: Wish) -> int:
 
     """
     base = BaseUrl(wish.url, insecure=context.insecure)
-    place = Place(
-        text=base.text,
-        host=base.host,
-        port=base.port,
-        netloc=base.netloc,
-        prefix=base.prefix,
-        is_tls=base.is_tls,
-        is_loopback=base.is_loopback,
-    )
     progress = Progress(context, len(wish.clauses))
     # An exception out of a signal's handler would break Trio while it starts.
     with signals_deferred() as came:
-        trio.run(_try_until_signal, context, place, wish, progress, came)
+        trio.run(_try_until_signal, context, base, wish, progress, came)
         progress.clear()
     match progress.fault:
         case Unreachable():
@@ -92,7 +79,7 @@ def try_server(context: Context, wish: Wish) -> int:
 
 
 async def _try_until_signal(
-    context: Context, place: Place, wish: Wish, progress: Progress, came: list[int]
+    context: Context, base: BaseUrl, wish: Wish, progress: Progress, came: list[int]
 ) -> None:
     async def cancel_on_signal(signals: AsyncIterator[int]) -> None:
         async for number in signals:
@@ -107,7 +94,7 @@ async def _try_until_signal(
         async with trio.open_nursery() as receiving:
             receiving.start_soon(cancel_on_signal, signals)
             with progress.scope:
-                async with aclosing(Client(place, say=progress.say)) as client:
+                async with aclosing(Client(base, say=progress.say)) as client:
                     try:
                         await _try(context, client, wish, progress)
                     except (Unreachable, NoRoom) as error:
@@ -117,7 +104,7 @@ async def _try_until_signal(
 
 async def _try(context: Context, client: Client, wish: Wish, progress: Progress) -> None:
     status = await look(client, wish.token)
-    if not wish.yes and await _is_used(client, wish.token):
+    if not wish.yes and await is_used(client, wish.token):
         raise NoRoom(
             f"the room {status['room']} has messages already, and would get some hundred more "
             "that nobody can take back; make a room for this, or say --yes"
@@ -138,12 +125,3 @@ async def _try(context: Context, client: Client, wish: Wish, progress: Progress)
         end=progress.end,
         warn=lambda text: context.say(f"warning: could not tidy up: {text}"),
     )
-
-
-async def _is_used(client: Client, token: str) -> bool:
-    answer = await client.ask("GET", "/messages?limit=1", token)
-    try:
-        return bool(json.loads(answer.body)["messages"])
-    except (ValueError, LookupError, TypeError):
-        # A clause will say what is wrong with it.
-        return False

@@ -1,11 +1,13 @@
 """One answer of a server, as it came."""
 
 import json
+import re
 from typing import Any, Final, NamedTuple
 
 from agentgather.conformance.verdict import Broken, same, shown
 from agentgather.wire.errors import CODES
 
+_SECONDS: Final = re.compile(r"[0-9]{1,9}")
 JSON_TYPE: Final = "application/json; charset=utf-8"
 
 Document = dict[str, Any]
@@ -34,6 +36,12 @@ class Answer(NamedTuple):
         if len(values) > 1:
             raise Broken(f"the header {name} comes {len(values)} times")
         return values[0] if values else ""
+
+    @property
+    def retry_after(self) -> int | None:
+        """When to come again, in seconds; None where it is no number of nine digits at most."""
+        text = self.field("retry-after")
+        return int(text) if _SECONDS.fullmatch(text) else None
 
     def document(self, status: int = 200) -> Document:
         """Give the document of an answer of this status.

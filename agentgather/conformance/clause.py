@@ -38,7 +38,7 @@ class Clause(NamedTuple):
 
 
 class Try(NamedTuple):
-    """A request that is to be refused. ``by`` is None for nobody's, without a token."""
+    """A request that is to be refused."""
 
     method: str
     target: str
@@ -57,7 +57,8 @@ def refused(
 ) -> Clause:
     """Make a clause that each of some requests is refused with a code, or one of a few.
 
-    In a target, ``{alias}`` stands for the caller's alias.
+    In a target, ``{alias}`` stands for the caller's alias. ``by`` is None for nobody's
+    requests, without a token.
     """
     codes = (code,) if isinstance(code, str) else code
     assert all(one in CODES for one in codes), codes

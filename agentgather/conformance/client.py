@@ -64,7 +64,11 @@ class Client:
         """Whether a broker is in between."""
         return self.pace.is_bound
 
-    async def raw(self, data: bytes, *, is_head: bool = False) -> Answer:
+    async def outside(self, path: str) -> Answer:
+        """Ask for what is not under the base URL, as nobody."""
+        return await self.raw(request_bytes("GET", path, [f"Host: {self.place.netloc}"]))
+
+    async def raw(self, data: bytes) -> Answer:
         """Send bytes on a connection of their own, and read one answer.
 
         Raises:
@@ -73,7 +77,7 @@ class Client:
         """
         async with self.connected() as connection:
             await connection.send(data)
-            return await self.answer(connection, is_head=is_head)
+            return await self.answer(connection)
 
     def written(
         self,
@@ -146,11 +150,10 @@ class Client:
 
     async def waits_for(self, answer: Answer) -> bool:
         """Wait as long as an answer says whose rate is used up. False: it is another answer."""
-        after = answer.field("retry-after")[:6]
-        if answer.status != 429 or b'"rate_limited"' not in answer.body or not after.isdigit():
+        if answer.status != 429 or b'"rate_limited"' not in answer.body:
             return False
-        seconds = int(after)
-        if not 1 <= seconds <= self._patience:
+        seconds = answer.retry_after
+        if seconds is None or not 1 <= seconds <= self._patience:
             return False
         self._patience -= seconds
         self._say(f"waiting {seconds} s: a rate is used up")

@@ -29,8 +29,6 @@ class Connection:
         self._asked_at = 0.0
         self.is_over = False
         """Whether the server has closed it, as far as :meth:`is_silent` knows."""
-        self.answers = 0
-        """How many were read from it."""
 
     async def send(self, data: bytes) -> None:
         """Send bytes. A peer that has closed is noticed at the answer."""
@@ -62,7 +60,6 @@ class Connection:
             elif isinstance(event, h11.EndOfMessage):
                 assert response is not None
                 self._received = reader.trailing_data[0]
-                self.answers += 1
                 return self._answer(response, bytes(body))
 
     async def begin(self) -> tuple[Answer, "Body"]:

@@ -1,6 +1,7 @@
 """Server-sent events, as a client of a room reads them."""
 
 import json
+import re
 from typing import Final, NamedTuple
 
 import trio
@@ -9,7 +10,8 @@ from agentgather.conformance.answer import Document
 from agentgather.conformance.connection import Body
 from agentgather.conformance.verdict import Broken
 
-MAX_EVENT_CHARS: Final = 4 * 1024 * 1024
+_END: Final = re.compile(rb"\r?\n\r?\n")
+MAX_EVENT_BYTES: Final = 4 * 1024 * 1024
 """What may come at once: a page of 256 KiB, with its HTML, and then some."""
 
 
@@ -27,7 +29,7 @@ class EventStream:
     def __init__(self, body: Body, seconds: float) -> None:
         self._body = body
         self._seconds = seconds
-        self._received = ""
+        self._received = b""
 
     async def event(self, *names: str, seconds: float | None = None) -> Event:
         """Give the next event of one of these names, or of any; others are passed over.
@@ -62,18 +64,30 @@ class EventStream:
         raise Broken("the stream goes on after closed")
 
     async def _next(self) -> Event | None:
-        while "\n\n" not in self._received:
-            more = await self._body.more()
-            if not more:
+        lines: list[str] = []
+        while not lines:
+            block = await self._block()
+            if block is None:
                 return None
-            self._received += more.decode("utf-8", "replace").replace("\r\n", "\n")
-            if len(self._received) > MAX_EVENT_CHARS:
-                raise Broken(f"an event is over {MAX_EVENT_CHARS:,} characters")
-        block, _, self._received = self._received.partition("\n\n")
-        lines = [line.partition(":") for line in block.split("\n") if not line.startswith(":")]
-        fields = [(name, value.removeprefix(" ")) for name, _, value in lines]
+            # A line that begins with a colon is a comment, and says nothing.
+            lines = [line for line in block.split("\n") if line and not line.startswith(":")]
+        parts = [line.partition(":") for line in lines]
+        fields = [(name, value.removeprefix(" ")) for name, _, value in parts]
         data = [value for name, value in fields if name == "data"]
         if len(data) != 1:
             raise Broken(f"the data of an event has {len(data)} lines, not 1")
         named = dict(fields)
         return Event(named.get("event", "message"), named.get("id", ""), json.loads(data[0]))
+
+    async def _block(self) -> str | None:
+        # Read as bytes, because a piece may end within a character or a line's end.
+        while (end := _END.search(self._received)) is None:
+            more = await self._body.more()
+            if not more:
+                return None
+            self._received += more
+            if len(self._received) > MAX_EVENT_BYTES:
+                raise Broken(f"an event is over {MAX_EVENT_BYTES:,} bytes")
+        block = self._received[: end.start()].decode("utf-8", "replace").replace("\r\n", "\n")
+        self._received = self._received[end.end() :]
+        return block

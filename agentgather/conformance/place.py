@@ -1,15 +1,18 @@
 """Where a room is, and how a connection is opened to it."""
 
 import ssl
-from typing import NamedTuple
+from typing import Protocol
 
 import trio
 
 from agentgather.conformance.connection import Connection
 
 
-class Place(NamedTuple):
-    """Where a room is. ``prefix`` is the path before every endpoint, without a slash at its end."""
+class Place(Protocol):
+    """A room's base URL ``text`` and its parts.
+
+    ``prefix`` is the path before every endpoint, without a slash at its end.
+    """
 
     text: str
     host: str

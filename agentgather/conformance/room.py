@@ -24,13 +24,10 @@ class Room:
     ``run`` is a word that no other run has; it is in the aliases, which can be used once.
     """
 
-    def __init__(
-        self, client: Client, host: Seat, status: Document, *, run: str, may_close: bool = False
-    ) -> None:
+    def __init__(self, client: Client, host: Seat, status: Document, *, run: str) -> None:
         self.client = client
         self.host = host
         self.name: str = status["room"]
-        self.may_close = may_close
         self.base = client.place.text
         self._policy: str = status["attendance_policy"]
         self._brief: str | None = None
@@ -39,8 +36,7 @@ class Room:
         # Clauses that are tried together ask for the same one.
         self._making = trio.Lock()
         self._guests: list[str] = []
-        self.removed: Seat | None = None
-        """One that was removed, if any was by now."""
+        self._removed: Seat | None = None
 
     # --- Seats -----------------------------------------------------------------------
     async def seat(self, which: Seats) -> Seat:
@@ -95,15 +91,15 @@ class Room:
         answer = await self.ask("POST", f"/participants/{seat.alias}/remove", self.host)
         document = answer.document()
         self._guests.remove(seat.alias)
-        self.removed = seat
+        self._removed = seat
         return document
 
     async def gone(self) -> Seat:
         """Give a seat that was removed. The host's writes are few a minute, so it is shared."""
-        if self.removed is None:
+        if self._removed is None:
             await self.remove(await self.guest("gone", kind="human"))
-        assert self.removed is not None
-        return self.removed
+        assert self._removed is not None
+        return self._removed
 
     async def tidy(self) -> None:
         """Remove all seats, and put brief and policy back."""

@@ -3,7 +3,8 @@
 What stays are lines of the log: nobody can take those back.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final, Literal, NamedTuple
 
 import trio
@@ -11,7 +12,6 @@ import trio
 from agentgather.conformance.answer import Document
 from agentgather.conformance.clause import Clause, Stage
 from agentgather.conformance.client import Client
-from agentgather.conformance.connection import request_bytes
 from agentgather.conformance.place import Unreachable
 from agentgather.conformance.room import Room
 from agentgather.conformance.seat import Seat
@@ -23,6 +23,9 @@ RUN_SECONDS: Final = 600.0
 """All clauses: a server that answers nothing in time would take half an hour."""
 TIDY_SECONDS: Final = 120.0
 """Removing the seats again; their number may use a rate up."""
+
+_MISSHAPEN: Final = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
+"""A document of a server has any shape, and a check reads it as the contract has it."""
 
 Outcome = Literal["passed", "failed", "skipped"]
 
@@ -47,11 +50,9 @@ async def look(client: Client, token: str) -> Document:
         NoRoom: it is no open room, or the token is not its host's.
 
     """
-    try:
+    with _reaching():
         client.pace.is_bound = await _is_tunnelled(client)
         answer = await client.ask("GET", "/status", token)
-    except (Broken, trio.TooSlowError) as error:
-        raise Unreachable(str(error) or "no connection in time") from None
     if answer.status >= 500:
         raise Unreachable(f"it answers {answer.told()}")
     if answer.status in (401, 403, 410):
@@ -67,6 +68,22 @@ async def look(client: Client, token: str) -> Document:
     if status.get("room_status") != "open":
         raise NoRoom("the room is closed; make a new one")
     return status
+
+
+async def is_used(client: Client, token: str) -> bool:
+    """Say whether there are messages in a room that :func:`look` has found.
+
+    Raises:
+        Unreachable: nobody answers any more.
+
+    """
+    with _reaching():
+        answer = await client.ask("GET", "/messages?limit=1", token)
+    try:
+        return bool(answer.document()["messages"])
+    except (Broken, LookupError):
+        # A clause will say what is wrong with it.
+        return False
 
 
 async def try_clauses(
@@ -86,11 +103,16 @@ async def try_clauses(
     ``begin`` and ``end`` are told of each, ``warn`` of what could not be tidied up.
     """
     host = Seat(str(status["me"]), token, {})
-    room = Room(client, host, status, run=run, may_close=may_close)
+    room = Room(client, host, status, run=run)
     deadline = trio.current_time() + RUN_SECONDS
     try:
         for stage in Stage:
             chosen = [clause for clause in clauses if clause.stage is stage]
+            if stage is Stage.CLOSING and not may_close:
+                for clause in chosen:
+                    begin(clause)
+                    end(Result(clause, "skipped", "it closes the room; say --close to allow that"))
+                continue
             if stage is Stage.TOGETHER:
                 await _try_together(room, chosen, begin, end)
                 continue
@@ -124,8 +146,6 @@ async def _try_together(
 
 
 async def _try(room: Room, clause: Clause) -> Result:
-    if clause.stage is Stage.CLOSING and not room.may_close:
-        return Result(clause, "skipped", "it closes the room; say --close to allow that")
     try:
         with trio.fail_after(CLAUSE_SECONDS):
             await clause.check(room)
@@ -137,8 +157,7 @@ async def _try(room: Room, clause: Clause) -> Result:
         return Result(clause, "failed", f"the server takes no connection: {error}")
     except trio.TooSlowError:
         return Result(clause, "failed", "it takes too long")
-    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        # A document of a server has any shape, and a check reads it as the contract has it.
+    except _MISSHAPEN as error:
         return Result(clause, "failed", f"an answer lacks what it should have: {error!r}")
     return Result(clause, "passed", "")
 
@@ -146,7 +165,7 @@ async def _try(room: Room, clause: Clause) -> Result:
 async def _tidy(room: Room, warn: Callable[[str], None]) -> None:
     try:
         await room.tidy()
-    except (Broken, Unreachable, trio.TooSlowError, LookupError, TypeError) as error:
+    except (Broken, Unreachable, trio.TooSlowError, *_MISSHAPEN) as error:
         warn(str(error) or "the server does not answer")
 
 
@@ -154,6 +173,14 @@ async def _is_tunnelled(client: Client) -> bool:
     """Ask what only a broker knows: the state of the route that the base URL's path names."""
     if not client.place.prefix:
         return False
-    host = f"Host: {client.place.netloc}"
-    answer = await client.raw(request_bytes("GET", client.place.prefix, [host]))
+    answer = await client.outside(client.place.prefix)
     return answer.status == 200 and b'"route_slug"' in answer.body
+
+
+@contextmanager
+def _reaching() -> Iterator[None]:
+    """Take what is no answer, or none in time, for nobody there."""
+    try:
+        yield
+    except (Broken, trio.TooSlowError) as error:
+        raise Unreachable(str(error) or "no connection in time") from None

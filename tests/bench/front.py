@@ -6,7 +6,6 @@ its participants, as it is on a server. Both are measured in turns, by the same 
 """
 
 import os
-import shutil
 import statistics
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,11 +18,10 @@ from tests.bench.figures import Figure, Row, Rows, load_figures
 from tests.bench.front_load import NAME
 from tests.bench.processes import client, cpu_seconds, free_port, median_of, room_of, served
 from tests.bench.public import LIFTED, Broker, brokered, hosted, until_public
-from tests.end_to_end.public.caddy import Caddy
+from tests.bench.streams import streamed
+from tests.end_to_end.public.caddy import Caddy, look_for_caddy
 
 PROXY = ("--trusted-proxy", "loopback")
-STREAM_MIB = 200
-STREAMS = 3
 WAITS = 150
 COMMANDS = 300
 WITHOUT, WITH = "without", "through"
@@ -41,10 +39,15 @@ class Way(NamedTuple):
     def load(self, what: str, *arguments: object) -> dict[str, float]:
         return client(self.authority, what, self.port, *arguments, module="front_load")
 
+    def taken(self, path: str) -> tuple[float, float]:
+        """Take a streamed answer; give its bytes and the seconds that it took."""
+        result = self.load("stream", path)
+        return result["bytes"], result["seconds"]
+
 
 def measure_front(*, quick: bool) -> Rows:
-    if shutil.which("caddy") is None:
-        yield Row("through Caddy, with TLS", note="not measured: no caddy in PATH")
+    if look_for_caddy() is None:
+        yield Row("through Caddy, with TLS", note="not measured: no Caddy here; CADDY=…")
         return
     with (
         TemporaryDirectory(prefix="agentgather-bench-", dir="/var/tmp") as folder,
@@ -165,16 +168,7 @@ def measure_streams(front: Caddy, broker: Broker) -> Rows:
                 "the broker": broker.process.pid,
                 "the host": hosts.process.pid,
             }
-            rates, costs = [], dict.fromkeys(pids, float("inf"))
-            for _ in range(STREAMS):
-                before = {name: cpu_seconds(pid) for name, pid in pids.items()}
-                result = way.load("stream", f"/{slug}-0/stream?{STREAM_MIB}")
-                megabytes = result["bytes"] / 1e6
-                assert result["bytes"] > STREAM_MIB << 20, "the stream broke off"
-                rates.append(megabytes / result["seconds"])
-                for name, pid in pids.items():
-                    used = 1000 * (cpu_seconds(pid) - before[name]) / megabytes
-                    costs[name] = min(costs[name], used)
+            rates, costs = streamed(way.taken, f"{slug}-0", pids)
         legs = {
             (False, False): "neither leg",
             (False, True): "the participant",
@@ -185,7 +179,7 @@ def measure_streams(front: Caddy, broker: Broker) -> Rows:
             (
                 Figure("", statistics.median(rates), "MB/s"),
                 Figure("best", max(rates), "MB/s"),
-                *(Figure(f"CPU of {name} for a MB", cost, "ms") for name, cost in costs.items()),
+                *costs,
             ),
             "the cores of all that the answer passes",
         )

@@ -16,12 +16,12 @@ from tests.bench.clients import connect, download
 from tests.bench.figures import Figure, Row, Rows, load_figures
 from tests.bench.processes import client, cpu_seconds, median_of, room_of
 from tests.bench.public import LIFTED, Broker, brokered, hosted, room_served, until_public
+from tests.bench.streams import streamed
 
 SLUG: Final = "bench"
 WAITS: Final = 150
 ROUTES: Final = 10
 WAITS_PER_ROUTE: Final = 100
-STREAM_MIB: Final = 200
 
 
 def measure_public_way(*, quick: bool) -> Rows:
@@ -134,21 +134,17 @@ def measure_streams(broker: Broker) -> Rows:
     with hosted(broker, 1, "stream") as hosts:
         hosts.until_open(1)
         pids = {"the broker": broker.process.pid, "the host": hosts.process.pid}
-        rates, costs = [], dict.fromkeys(pids, float("inf"))
-        for _ in range(3):
-            before = {name: cpu_seconds(pid) for name, pid in pids.items()}
+
+        def take(path: str) -> tuple[float, float]:
             with connect(broker.port) as connection:
-                size, seconds = download(connection, f"/stream-0/stream?{STREAM_MIB}")
-            assert size > STREAM_MIB << 20, "the stream broke off"
-            rates.append(size / seconds / 1e6)
-            for name, pid in pids.items():
-                used = 1000 * (cpu_seconds(pid) - before[name]) / (size / 1e6)
-                costs[name] = min(costs[name], used)
+                return download(connection, path)
+
+        rates, costs = streamed(take, "stream-0", pids)
         yield Row(
             "one answer streamed by a host that does nothing else",
             (
                 Figure("", statistics.median(rates), "MB/s", 100),
-                *(Figure(f"CPU of {name} for a MB", cost, "ms") for name, cost in costs.items()),
+                *costs,
             ),
             "both ends' cores: WebSocket masks, copies",
         )

@@ -9,6 +9,7 @@ from typing import Final
 import pytest
 import trio
 
+from agentgather.cli.base_url import BaseUrl
 from agentgather.conformance.catalogue import CLAUSES
 from agentgather.conformance.clause import Clause, Stage
 from agentgather.conformance.client import ANSWER_SECONDS, Client
@@ -35,16 +36,7 @@ PARTS: Final = [
 
 
 def place_of(port: int, *, prefix: str = "") -> Place:
-    netloc = f"127.0.0.1:{port}"
-    return Place(
-        text=f"http://{netloc}{prefix}",
-        host="127.0.0.1",
-        port=port,
-        netloc=netloc,
-        prefix=prefix,
-        is_tls=False,
-        is_loopback=True,
-    )
+    return BaseUrl(f"http://127.0.0.1:{port}{prefix}", insecure=False)
 
 
 @asynccontextmanager

@@ -37,6 +37,14 @@ def test_a_name_is_one_clause_in_one_form() -> None:
     assert odd == []
 
 
+def test_no_name_is_ever_taken_away() -> None:
+    # Others keep lists of the names that they do not keep yet.
+    kept = (Path(__file__).parent / "names.txt").read_text("ascii").split()
+    names = {clause.name for clause in CLAUSES}
+    assert [name for name in kept if name not in names] == []
+    assert sorted(names.difference(kept)) == [], "append the new names to names.txt"
+
+
 def test_a_clause_says_where_the_contract_says_it() -> None:
     faults = []
     for clause in CLAUSES:

@@ -4,6 +4,7 @@ import io
 import json
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from agentgather.cli.program import run_command
 from agentgather.storage.home import Home
 from tests.cli.outside.terminal import Served, Terminal, ended, eventually
 from tests.conformance.faults import FAULTS
-from tests.conformance.faulty_server import Fault, Reply, open_faulty
+from tests.conformance.faulty_server import OK, Fault, Reply, open_faulty
 from tests.conformance.stage import BY_NAME
 
 ONLY = ("--only", "message.keys", "--only", "query.")
@@ -181,6 +182,22 @@ async def test_a_server_that_does_not_answer_as_one_is_not_there(host: Host) -> 
             done = await trio.to_thread.run_sync(partial(host.try_, *words))
         assert (done.status, done.out) == (status, "")
         assert done.err.count("\n") == 1
+
+
+async def test_what_cannot_be_known_of_a_room_is_no_bug_of_ours(host: Host) -> None:
+    def closes(reply: Reply) -> Reply:
+        raise trio.BrokenResourceError
+
+    nested = replace(OK, body=b"[" * 100_000)
+    for fault, status in (
+        (Fault(what="it closes", asked="GET /messages", answer=closes), 69),
+        (Fault(what="no document", asked="GET /messages", instead=nested), 0),
+    ):
+        async with open_faulty(host.served.port, fault) as port:
+            url = f"http://127.0.0.1:{port}"
+            words = ("conformance", url, *host.with_token, "--only", "healthz.here")
+            done = await trio.to_thread.run_sync(partial(host.try_, *words))
+        assert done.status == status, done.err
 
 
 def test_a_signal_ends_a_run_and_leaves_no_seat(host: Host) -> None:

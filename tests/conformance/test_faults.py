@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from agentgather.conformance.chapters import deadlines
 from agentgather.conformance.clause import Clause, Stage
 from agentgather.conformance.run import Result
 from tests.conformance.faults import FAULTS, NEWER, REFUSES_NOTHING, WRONG_CODES, lacks
@@ -48,6 +49,15 @@ async def test_all_others_fail_for_a_server_that_refuses_nothing(
     clauses = [one for one in UNNAMED if one.name.startswith(f"{chapter}.")]
     results = await tried(tmp_path, REFUSES_NOTHING, clauses)
     assert {one.name for one in clauses} <= failed(results)
+
+
+async def test_who_waits_for_half_a_head_for_ever_has_no_deadline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The room that is tried has one, of ten seconds; too late for who expects it by now.
+    monkeypatch.setattr(deadlines, "HEADERS_SECONDS", -1)
+    results = await tried(tmp_path, Fault(what="none"), [BY_NAME["deadline.headers"]])
+    assert results["deadline.headers"].detail == "half a head is waited for after 0.5 s"
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,13 @@ def test_every_code_has_a_name_a_status_and_a_meaning(code: str) -> None:
     assert 400 <= row.status <= 599
     assert row.meaning
     assert row.meaning.isascii()
+
+
+def test_no_code_is_ever_taken_away_or_given_another_status() -> None:
+    kept = (Path(__file__).parent / "codes.txt").read_text("ascii").splitlines()
+    codes = {f"{code} {row.status}" for code, row in CODES.items()}
+    assert [line for line in kept if line not in codes] == []
+    assert sorted(codes.difference(kept)) == [], "append the new codes to codes.txt"
 
 
 @pytest.mark.parametrize("code", [code for code, row in CODES.items() if row.may_retry])

@@ -1,11 +1,9 @@
 """Clauses of a room's URL at a broker."""
 
 from typing import Final
-from urllib.parse import urlsplit
 
 from agentgather.conformance.answer import Answer
 from agentgather.conformance.clause import API, Clause
-from agentgather.conformance.connection import request_bytes
 from agentgather.conformance.room import Room
 from agentgather.conformance.verdict import NotChecked, in_order, same
 
@@ -15,11 +13,11 @@ BROKER: Final = f"{API}#a-room-at-a-broker"
 async def _asked(room: Room, path: str) -> Answer:
     if not room.client.is_tunnelled:
         raise NotChecked("no broker is in between")
-    return await room.client.raw(request_bytes("GET", path, [f"Host: {room.client.place.netloc}"]))
+    return await room.client.outside(path)
 
 
 async def _route(room: Room) -> None:
-    path = urlsplit(room.base).path
+    path = room.client.place.prefix
     document = (await _asked(room, path)).document()
     in_order("the keys", document, ("ok", "route_slug", "status", "host_connected"))
     same("route_slug", document["route_slug"], path.rpartition("/")[2])
@@ -27,7 +25,7 @@ async def _route(room: Room) -> None:
 
 
 async def _unknown(room: Room) -> None:
-    others = urlsplit(room.base).path.rpartition("/")[0]
+    others = room.client.place.prefix.rpartition("/")[0]
     (await _asked(room, f"{others}/{room.unused_alias('name')}")).refuses("route_not_found")
 
 

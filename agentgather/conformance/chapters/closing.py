@@ -40,26 +40,24 @@ def _after(clause: Clause) -> Clause:
     return clause._replace(check=check, stage=Stage.CLOSING)
 
 
-async def _briefs(room: Room) -> None:
-    # Here, because the brief could not be put back within a minute.
-    for _ in range(BRIEFS_PER_WINDOW + 1):
-        sent = {"body": "one of many"}
-        answer = await room.ask("POST", "/brief", room.host, sent=sent, is_patient=False)
+async def _at_most(room: Room, count: int, target: str, sent: object = None) -> None:
+    # Some may have been asked before.
+    for _ in range(count + 1):
+        answer = await room.ask("POST", target, room.host, sent=sent, is_patient=False)
         if answer.status == 429:
             later(answer, "rate_limited", at_most=RATE_WINDOW_SECONDS)
             return
         answer.document()
-    raise Broken(f"{BRIEFS_PER_WINDOW + 1} briefs are taken in a minute")
+    raise Broken(f"POST {target} is taken {count + 1} times in a minute")
+
+
+async def _briefs(room: Room) -> None:
+    # Here, because the brief could not be put back within a minute.
+    await _at_most(room, BRIEFS_PER_WINDOW, "/brief", {"body": "one of many"})
 
 
 async def _closes(room: Room) -> None:
-    for _ in range(CLOSES_PER_WINDOW + 1):
-        answer = await room.ask("POST", "/close", room.host, is_patient=False)
-        if answer.status == 429:
-            later(answer, "rate_limited", at_most=RATE_WINDOW_SECONDS)
-            return
-        answer.document()
-    raise Broken(f"{CLOSES_PER_WINDOW + 1} closes are taken in a minute")
+    await _at_most(room, CLOSES_PER_WINDOW, "/close")
 
 
 async def _close(room: Room) -> None:

@@ -1,6 +1,5 @@
 """Clauses of what is given as files: the page, its assets, the export."""
 
-import json
 import re
 from typing import Final
 
@@ -57,7 +56,7 @@ async def _json(room: Room) -> None:
     human = await room.human()
     message = await room.post(human, "in the export")
     answer = await room.ask("GET", "/export?format=json", room.host)
-    document = json.loads(answer.body)
+    document = answer.document()
     keys = ("room", "exported_at", "brief", "participants", "messages")
     in_order("the keys", document, keys)
     same("the last message", document["messages"][-1], message)

@@ -12,21 +12,23 @@ CODES: Final = f"{ERRORS}#error-codes"
 _HOST: Final = b"Host: "
 
 
-def _raw(*codes: str, **changes: bytes) -> Callable[[Room], Awaitable[None]]:
+def _raw(
+    code: str, *, before: bytes, after: bytes, body: bytes = b""
+) -> Callable[[Room], Awaitable[None]]:
     """Make a check that a good request with bytes changed in it is refused.
 
-    ``after`` is in the place of ``before``, and ``body`` comes behind it.
+    ``after`` is in the place of ``before``, and ``body`` comes behind it all.
     """
 
     async def check(room: Room) -> None:
         human = await room.human()
         data = room.client.written("GET", "/status", human.token)
-        changed = data.replace(changes["before"], changes["after"], 1)
+        changed = data.replace(before, after, 1)
         assert changed != data
-        answer = await room.client.raw(changed + changes.get("body", b""))
+        answer = await room.client.raw(changed + body)
         room.client.fronted(answer)
         try:
-            answer.refuses(*codes)
+            answer.refuses(code)
         except Broken:
             # A proxy may have passed on half of it, which is refused for something else.
             if room.client.may_be_fronted:

@@ -32,10 +32,10 @@ _FREE_TRIES: Final = 10
 def later(answer: Answer, *codes: str, at_most: int) -> None:
     """Hold an answer to a refusal that says when to come again."""
     answer.refuses(*codes)
-    after = answer.field("retry-after")
+    after = answer.retry_after
     holds(
-        after.isascii() and after.isdigit() and 1 <= int(after) <= at_most,
-        f"Retry-After is {after!r}, not 1 to {at_most}",
+        after is not None and 1 <= after <= at_most,
+        f"Retry-After is {answer.field('retry-after')!r}, not 1 to {at_most}",
     )
 
 
@@ -124,7 +124,6 @@ async def _page_bytes(room: Room) -> None:
     count = MAX_PAGE_BYTES // MAX_TEXT_UNITS + 2
     for _ in range(count):
         await room.post(human, "p" * MAX_TEXT_UNITS)
-    seen = 0
     for target in ("messages", "wait"):
         at, seen = cursor, 0
         while True:

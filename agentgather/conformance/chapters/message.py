@@ -10,8 +10,8 @@ from agentgather.wire.limits import MAX_TEXT_UNITS
 from agentgather.wire.names import MESSAGE_TYPES
 
 MESSAGES: Final = f"{API}#messages"
-_TS: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
-_ASTRAL: Final = "\N{GRINNING FACE}"
+TS: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", re.ASCII)
+ASTRAL: Final = "\N{GRINNING FACE}"
 _KEYS: Final = ("id", "room", "ts", "from", "type", "text", "mentions")
 
 
@@ -28,7 +28,7 @@ async def _keys(room: Room) -> None:
     same("type", message["type"], "message")
     same("reply_to", message["reply_to"], before["id"])
     same("client_msg_id", message["client_msg_id"], "c.keys")
-    holds(_TS.fullmatch(str(message["ts"])) is not None, f"ts is {message['ts']!r}")
+    holds(TS.fullmatch(str(message["ts"])) is not None, f"ts is {message['ts']!r}")
 
 
 async def _ids(room: Room) -> None:
@@ -81,7 +81,7 @@ async def _hidden(room: Room) -> None:
 
 
 async def _longest(room: Room) -> None:
-    text = _ASTRAL * (MAX_TEXT_UNITS // 2)
+    text = ASTRAL * (MAX_TEXT_UNITS // 2)
     message = await room.post(await room.human(), text)
     same("the text is as it was sent", message["text"] == text, True)
 

@@ -1,7 +1,6 @@
 """Clauses of Host, Origin and Referer: a page of another site gets nothing."""
 
 from typing import Final
-from urllib.parse import urlsplit
 
 from agentgather.conformance.clause import API, Clause, Try, refused
 from agentgather.conformance.room import Room
@@ -31,8 +30,7 @@ async def _host(room: Room) -> None:
 
 
 async def _loopback(room: Room) -> None:
-    place = room.client.place
-    if not place.is_loopback or place.is_tls or room.client.is_tunnelled:
+    if room.client.may_be_fronted or room.client.is_tunnelled:
         raise NotChecked("the room is not asked on its own machine")
     human = await room.human()
     for name in ("localhost", "127.0.0.1:1", "[::1]:8080", "LOCALHOST:8787"):
@@ -45,8 +43,7 @@ async def _loopback(room: Room) -> None:
 
 async def _own(room: Room) -> None:
     human = await room.human()
-    url = urlsplit(room.base)
-    origin = f"{url.scheme}://{url.netloc}"
+    origin = room.base.removesuffix(room.client.place.prefix)
     for field in (f"Origin: {origin}", f"Referer: {room.base}/", "Sec-Fetch-Site: same-origin"):
         answer = await room.ask("GET", "/brief", human, fields=(field,))
         same(f"the status with {field.partition(':')[0]}", answer.status, 200)

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from agentgather.conformance.chapters.message import ASTRAL
 from agentgather.conformance.clause import API, Clause, bodies, posts, refused
 from agentgather.conformance.room import Room
 from agentgather.conformance.seat import Seats
@@ -10,7 +11,6 @@ from agentgather.wire.limits import MAX_TEXT_UNITS
 
 POST: Final = f"{API}#post-messages"
 MESSAGES: Final = f"{API}#messages"
-_ASTRAL: Final = "\N{GRINNING FACE}"
 
 
 async def _unknown_type(room: Room) -> None:
@@ -107,7 +107,7 @@ CLAUSES: Final = (
         *posts(
             "/messages",
             {"text": "a" * (MAX_TEXT_UNITS + 1)},
-            {"text": _ASTRAL * (MAX_TEXT_UNITS // 2) + "a"},
+            {"text": ASTRAL * (MAX_TEXT_UNITS // 2) + "a"},
         ),
     ),
     refused(

@@ -8,7 +8,6 @@ from agentgather.conformance.room import Room
 from agentgather.conformance.verdict import Broken, holds, same
 
 TOKENS: Final = f"{API}#tokens"
-ORDER: Final = f"{API}#order-of-checks"
 _FORM: Final = re.compile(r"agp_[A-Za-z0-9_-]{43}", re.ASCII)
 _UNKNOWN: Final = "agp_" + "A" * 43
 _PROTECTED: Final = (
