@@ -5,7 +5,7 @@
 Their slugs are NAME-0, NAME-1 and so on. Each opening and each loss of a link is a line of
 JSON on standard output, with how many are open and when that was, as ``time.perf_counter``
 has it in every process. What they answer with is an application that does nothing: a few
-bytes, or as many MiB as ``/stream?MIB`` asks for.
+bytes, or as many MiB as ``/stream?MIB`` asks for, and nothing at all to ``/wait``.
 """
 
 import json
@@ -28,6 +28,8 @@ HEADERS = [(b"content-type", b"text/plain")]
 
 
 async def answer(scope: Any, receive: Any, send: Any) -> None:
+    if scope["path"] == "/wait":
+        await trio.sleep_forever()
     await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
     if scope["path"] == "/stream":
         for _ in range(int(scope["query_string"]) * PIECES_PER_MIB):

@@ -77,6 +77,8 @@ def hosted(
         yield LightHosts(process)
     finally:
         end(process)
+        assert process.stdout is not None
+        process.stdout.close()
 
 
 class LightHosts(NamedTuple):

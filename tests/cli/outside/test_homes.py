@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import stat
 import subprocess
 from collections.abc import Callable
@@ -314,10 +315,42 @@ def test_no_token_is_in_the_arguments_of_a_process(
     joining = guest.start(*words, stdin=subprocess.PIPE)
     public = unserved.start("tunnel", "run", "--broker", "http://127.0.0.1:1", "--subdomain", "d")
     for process in (served.process, attending, watching, joining, public):
-        for name in ("cmdline", "environ"):
-            path = Path(f"/proc/{process.pid}/{name}")
-            # It is empty while the process begins.
-            eventually(path.read_bytes)
-            assert not any(token.encode() in path.read_bytes() for token in tokens)
+        assert shown_of(process, tokens) == []
     joining.communicate(invited, timeout=20)
     assert joining.returncode == 0
+
+
+@pytest.mark.hostile("A15")
+def test_no_token_of_a_broker_is_in_the_arguments_of_a_process(
+    open_terminal: Callable[[str], Terminal], tmp_path: Path
+) -> None:
+    operator, host = open_terminal("operator"), open_terminal("host")
+    state = ("--state-dir", str(tmp_path / "broker"))
+    token = operator.run("broker", "token", "add", "host", *state).strip()
+    file = tmp_path / "token"
+    file.write_text(token)
+    serving = operator.start("broker", "serve", "--port", "0", "--registration", "token", *state)
+    assert serving.stderr is not None
+    (broker,) = re.findall(r"http://[0-9.:]+", serving.stderr.readline())
+    up = host.start(
+        *("up", "demo", "--port", "0", "--json"),
+        *("--tunnel", broker, "--registration-token-file", str(file)),
+    )
+    assert up.stdout is not None
+    url = json.loads(up.stdout.readline())["public_url"]
+    # It waits for the host's token, which comes by standard input.
+    trying = host.start("conformance", url, "--host-token", "-", stdin=subprocess.PIPE)
+    for process in (serving, up, trying):
+        assert shown_of(process, [token, host.seat()["token"]]) == []
+
+
+def shown_of(process: "subprocess.Popen[str]", tokens: list[str]) -> list[str]:
+    """Give what of a process shows one of the tokens to others."""
+    found = []
+    for name in ("cmdline", "environ"):
+        path = Path(f"/proc/{process.pid}/{name}")
+        # It is empty while the process begins.
+        eventually(path.read_bytes)
+        if any(token.encode() in path.read_bytes() for token in tokens):
+            found.append(name)
+    return found
