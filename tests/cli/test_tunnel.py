@@ -289,6 +289,16 @@ def test_a_killed_tunnel_leaves_a_file_that_nobody_believes(broker: Broker, host
     interrupt(process)
 
 
+def test_doctor_knows_of_a_tunnel_that_is_tried_in_vain(host: Terminal, closed_port: int) -> None:
+    nowhere = f"http://127.0.0.1:{closed_port}"
+    process = host.start("tunnel", "run", "--broker", nowhere, "--subdomain", "my-room")
+    assert "demo is not served yet" in error_line(process)
+    findings = {one["name"]: one for one in host.json("doctor")["checks"]}
+    assert findings["tunnel"]["result"] == "warn"
+    assert f"process {process.pid} tries on" in findings["tunnel"]["detail"]
+    interrupt(process)
+
+
 @pytest.mark.hostile("T02")
 def test_another_tunnel_of_the_same_name_takes_over_and_is_not_fought(
     broker: Broker, host: Terminal, tmp_path: Path

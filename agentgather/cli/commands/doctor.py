@@ -19,7 +19,7 @@ from agentgather.domain.text import parse_time
 from agentgather.storage.journal import read_journal
 from agentgather.storage.lock import read_holder
 from agentgather.storage.stored_room import LOCK_FILE, LOG_FILE
-from agentgather.storage.tunnel_files import is_left_behind
+from agentgather.storage.tunnel_files import is_left_behind, read_tunnel_holder
 from agentgather.wire.records import CurrentRoom
 
 LOW_DISK_BYTES: Final = 256 * 1024 * 1024
@@ -168,6 +168,10 @@ def _holder(context: Context, seat: CurrentRoom) -> int | None:
 def _check_tunnel(context: Context, seat: CurrentRoom) -> Iterator[Finding]:
     tunnel = context.home.read_tunnel(seat.roomId)
     if tunnel is None:
+        holder = read_tunnel_holder(context.home, seat.roomId)
+        if holder is not None:
+            tries = f"process {holder or '(unknown)'} tries on; no broker has taken the room yet"
+            yield Finding("warn", "tunnel", tries)
         return
     if is_left_behind(context.home, seat.roomId, tunnel):
         gone = f"{tunnel.publicUrl} leads nowhere: its process was killed; the next one tidies up"
