@@ -11,6 +11,9 @@ from agentgather.wire.limits import RATE_WINDOW_SECONDS, ROUTE_REQUESTS_PER_WIND
 _MARGIN: Final = 40
 """Requests in a minute that others at the same route may make, as its host does."""
 MOST: Final = ROUTE_REQUESTS_PER_WINDOW - _MARGIN
+WINDOW_SECONDS: Final = RATE_WINDOW_SECONDS + 2
+"""A broker counts by the second, and the one that its window begins in as a whole; and a
+request is there later than it was sent."""
 
 
 class Pace:
@@ -30,12 +33,12 @@ class Pace:
         self._asked.append(trio.current_time())
 
     async def make_room_for(self, requests: int) -> None:
-        """Wait until so many more are taken within a minute."""
+        """Wait until so many more are taken within a window."""
         now = trio.current_time()
-        while self._asked and self._asked[0] <= now - RATE_WINDOW_SECONDS:
+        while self._asked and self._asked[0] <= now - WINDOW_SECONDS:
             self._asked.popleft()
         while self.is_bound and len(self._asked) + requests > MOST:
-            waits = self._asked[0] + RATE_WINDOW_SECONDS - trio.current_time()
+            waits = self._asked[0] + WINDOW_SECONDS - trio.current_time()
             if waits >= 1:
                 self._say(f"waiting {waits:.0f} s: the broker takes so many requests a minute")
             if waits > 0:

@@ -2,8 +2,7 @@
 
 from trio.testing import MockClock
 
-from agentgather.conformance.pace import MOST, Pace
-from agentgather.wire.limits import RATE_WINDOW_SECONDS
+from agentgather.conformance.pace import MOST, WINDOW_SECONDS, Pace
 
 
 async def test_who_asks_a_room_itself_is_never_held_up(autojump_clock: MockClock) -> None:
@@ -25,7 +24,7 @@ async def test_through_a_broker_one_too_many_waits_for_its_minute(
         await pace.take()
     assert (autojump_clock.current_time(), said) == (began, [])
     await pace.take()
-    assert autojump_clock.current_time() == began + RATE_WINDOW_SECONDS
+    assert autojump_clock.current_time() == began + WINDOW_SECONDS
     assert len(said) == 1
 
 
@@ -38,4 +37,4 @@ async def test_room_for_many_is_made_before_they_are_asked(autojump_clock: MockC
     await pace.make_room_for(5)
     assert autojump_clock.current_time() == began
     await pace.make_room_for(6)
-    assert autojump_clock.current_time() == began + RATE_WINDOW_SECONDS
+    assert autojump_clock.current_time() == began + WINDOW_SECONDS
