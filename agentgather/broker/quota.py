@@ -95,7 +95,9 @@ class Trust:
     def _put(self, tag: bytes, now: float) -> None:
         self._used_at[tag] = now
         self._used_at.move_to_end(tag)
-        if len(self._used_at) > MAX_TRUSTED:
+        # The first was unused the longest. One for each use keeps up with what is new.
+        oldest = next(iter(self._used_at.values()))
+        if now - oldest >= TRUST_SECONDS or len(self._used_at) > MAX_TRUSTED:
             self._used_at.popitem(last=False)
 
     def _tag(self, kind: bytes, route: str, subject: bytes) -> bytes:

@@ -2,17 +2,19 @@
 
 Two ways to count, with one promise: in no stretch of the window's length are there more
 than ``limit`` events of one key, so there is no burst of twice the limit at a window's
-edge. Bounded: ``MAX_RATE_KEYS`` keys; beyond that the one that was unused the longest is
-forgotten.
+edge. A key is forgotten once a window has passed without it, as soon as new ones come. Bounded:
+``MAX_RATE_KEYS`` keys; beyond that the one that was unused the longest is forgotten.
 """
 
 from array import array
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from math import ceil
-from typing import Final
+from typing import Final, TypeVar
 
 from agentgather.wire.limits import MAX_RATE_KEYS, RATE_WINDOW_SECONDS
 
+T = TypeVar("T")
 SLICES: Final = 60
 """Of a window that counts coarsely; a key may have to wait for one of them too long."""
 _MOST: Final = 2**32 - 1
@@ -28,6 +30,10 @@ class SlidingWindow:
         self._limit = limit
         self._events: OrderedDict[str, deque[float]] = OrderedDict()
 
+    def __len__(self) -> int:
+        """Count the keys."""
+        return len(self._events)
+
     def wait_seconds(self, key: str, now: float) -> int:
         """Say in how many whole seconds ``key`` may act again; 0 is now."""
         events = self._events.get(key)
@@ -39,9 +45,8 @@ class SlidingWindow:
         """Count one event, at a ``now`` that :meth:`wait_seconds` allowed or not."""
         events = self._events.get(key)
         if events is None:
+            _make_room(self._events, lambda old: old[-1] <= now - RATE_WINDOW_SECONDS)
             events = self._events[key] = deque(maxlen=self._limit)
-            if len(self._events) > MAX_RATE_KEYS:
-                self._events.popitem(last=False)
         else:
             self._events.move_to_end(key)
         events.append(now)
@@ -80,9 +85,8 @@ class CoarseWindow:
         index = int(now // self._slice)
         counts = self._counts.get(key)
         if counts is None:
+            _make_room(self._counts, lambda old: old.is_over(index))
             counts = self._counts[key] = _Counts(index)
-            if len(self._counts) > MAX_RATE_KEYS:
-                self._counts.popitem(last=False)
         else:
             self._counts.move_to_end(key)
             counts.advance(index)
@@ -94,6 +98,16 @@ class CoarseWindow:
             return False
         self.record(key, now)
         return True
+
+
+def _make_room(keys: OrderedDict[str, T], is_over: Callable[[T], bool]) -> None:
+    """Forget what is of no use, for one new key. Those unused the longest come first."""
+    # Two for each that comes, so the last of a flood go as quickly as it came, and nobody
+    # waits for all of them.
+    for _ in range(2):
+        oldest = next(iter(keys.values()), None)
+        if oldest is not None and (is_over(oldest) or len(keys) >= MAX_RATE_KEYS):
+            keys.popitem(last=False)
 
 
 class _Counts:
@@ -120,6 +134,10 @@ class _Counts:
             place = passed % (SLICES + 1)
             self.total -= self._ring[place]
             self._ring[place] = 0
+
+    def is_over(self, index: int) -> bool:
+        """Say whether a window that ends in slice ``index`` reaches none of the events."""
+        return index - self._latest > SLICES
 
     def add(self) -> None:
         """Count one in the latest slice."""

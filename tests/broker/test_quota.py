@@ -164,6 +164,15 @@ def test_trust_that_is_used_lasts_and_that_is_unused_ends(broker: Broker) -> Non
     assert broker.passes(100, now=now + TRUST_SECONDS) == 60
 
 
+def test_trust_that_is_unused_takes_no_room_from_what_is_new(broker: Broker) -> None:
+    for number in range(100):
+        broker.asks(f"192.0.2.{number}", credential=b"Bearer %d" % number, status=200)
+    assert len(broker.trust) == 200
+    for number in range(100):
+        broker.asks("198.51.100.1", now=TRUST_SECONDS + number, status=200)
+    assert len(broker.trust) == 2
+
+
 @pytest.mark.hostile("B19")
 def test_the_credential_itself_is_kept_nowhere() -> None:
     trust = Trust(b"k" * 32)

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentgather.edge.rates import SLICES, CoarseWindow
+from agentgather.edge.rates import SLICES, CoarseWindow, SlidingWindow
 from agentgather.wire.limits import MAX_RATE_KEYS
 
 LIMIT = 10
 
 
-def take(window: CoarseWindow, key: str, now: float) -> bool:
+def take(window: CoarseWindow | SlidingWindow, key: str, now: float) -> bool:
     if window.wait_seconds(key, now):
         return False
     window.record(key, now)
@@ -77,6 +77,22 @@ def test_keys_beyond_the_bound_push_out_the_longest_unused() -> None:
     assert window.wait_seconds("0", 0)
     assert window.wait_seconds("new", 0)
     assert not window.wait_seconds("1", 0)
+
+
+def test_keys_of_the_past_go_as_new_ones_come() -> None:
+    windows = CoarseWindow(LIMIT), SlidingWindow(LIMIT)
+    for window in windows:
+        for number in range(1000):
+            window.record(str(number), 0)
+        window.record("busy", 0)
+        window.record("busy", 50)
+        for number in range(400):
+            window.record(f"later {number}", 62)
+        assert len(window) == 201 + 400
+        for number in range(200):
+            window.record(f"last {number}", 62)
+        assert len(window) == 1 + 600
+        assert [take(window, "busy", 62) for _ in range(LIMIT)] == [True] * (LIMIT - 1) + [False]
 
 
 @given(
