@@ -17,6 +17,7 @@ STUCK_SECONDS = 400
 
 
 @pytest.mark.slow
+@pytest.mark.hostile("K12")
 async def test_twenty_rooms_in_trouble_lose_nothing_and_leave_nothing(tmp_path: Path) -> None:
     faulthandler.dump_traceback_later(STUCK_SECONDS, exit=True)
     done = await soak(
