@@ -68,7 +68,7 @@ class WebSocketProtocol(H11Protocol):
             await self._run(head, stream)
         finally:
             # They point at each other, and would hold 10 KiB until the collector comes by.
-            vars(stream).clear()
+            stream.let_go()
             vars(self).clear()
 
     def _open(self) -> SocketStream:

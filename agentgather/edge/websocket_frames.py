@@ -55,6 +55,13 @@ class SocketStream(WSStream):
         self._frame_bytes = 0
         self._fault: int | None = None
 
+    def let_go(self) -> None:
+        """Break the circles that it is part of; nothing of it is used after that."""
+        if hasattr(self, "connection"):
+            # Its parser is a generator, which holds what holds it.
+            vars(self.connection._proto).clear()
+        vars(self).clear()
+
     async def handle(self, event: Event) -> None:
         """Take an event of the connection."""
         if isinstance(event, Request):

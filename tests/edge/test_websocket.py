@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import trio
 from trio.testing import MockClock
+from wsproto.connection import Connection as WSConnection
+from wsproto.frame_protocol import FrameProtocol
 
 from agentgather.edge.bounds import Bounds
 from agentgather.edge.websocket import WebSocketProtocol
@@ -81,7 +83,8 @@ async def test_messages_go_both_ways() -> None:
     assert scope["client"] == ("192.0.2.1", 5)
 
 
-async def test_nothing_of_one_that_ended_waits_for_the_collector() -> None:
+@pytest.mark.parametrize("last", [frame(CLOSE, b"\x03\xe8"), frame(CLOSE, b"\x03"), b""])
+async def test_nothing_of_one_that_ended_waits_for_the_collector(last: bytes) -> None:
     """A server's collector comes by seldom, and hosts that come and go may be many."""
     gc.collect()
     gc.disable()
@@ -90,9 +93,11 @@ async def test_nothing_of_one_that_ended_waits_for_the_collector() -> None:
             await upgrade(peer)
             await peer.send(frame(BINARY, b"x"))
             assert await read_frame(peer) == (BINARY, b"x")
-            await peer.send(frame(CLOSE, b"\x03\xe8"))
-            await peer.ended.wait()
-        left = [one for one in gc.get_objects() if type(one) in (WebSocketProtocol, SocketStream)]
+            if last:
+                await peer.send(last)
+                await peer.ended.wait()
+        kinds = WebSocketProtocol, SocketStream, WSConnection, FrameProtocol
+        left = [one for one in gc.get_objects() if type(one) in kinds]
         assert left == []
     finally:
         gc.enable()
