@@ -72,9 +72,13 @@ class RoomApp:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         host = headers.get(b"host")
         base_url = self._served.base_for(host.decode("latin-1") if host is not None else None)
-        path = self._served.strip_prefix(scope["raw_path"].decode("latin-1"))
-        self._served.check_origin(headers, base_url, page=is_page(path))
+        path = scope["raw_path"].decode("latin-1")
         routes, alias = find_routes(path)
+        if not routes:
+            # Only now: a prefix may read as the first word of an endpoint, `/participants`.
+            path = self._served.strip_prefix(path)
+            routes, alias = find_routes(path)
+        self._served.check_origin(headers, base_url, page=is_page(path))
         method = scope["method"]
         route = _choose(routes, method)
         if route.access is Access.LOOPBACK and not _is_loopback(scope, base_url):

@@ -140,6 +140,16 @@ async def test_an_invite_names_the_public_url_if_there_is_one(home: Any) -> None
         assert '"https://rooms.example/my-room/card?' in invite["card_command"]
 
 
+@pytest.mark.parametrize("kept", ["", "/participants"])
+async def test_a_prefix_that_reads_as_part_of_an_endpoint_hides_none(home: Any, kept: str) -> None:
+    """On loopback and behind a proxy that takes the prefix off, and where one left it on."""
+    async with open_table(home, public_urls=("https://rooms.example/participants",)) as table:
+        for path in ("", "/new/rotate", "/new/remove"):
+            answer = await table.host.post(f"{kept}/participants{path}", {"alias": "new"})
+            assert answer.status in (200, 201), path
+        assert (await table.rev.get(f"{kept}/status")).status == 200
+
+
 @pytest.mark.hostile("U01", "U03")
 @pytest.mark.parametrize(
     ("draft", "outcome"),
