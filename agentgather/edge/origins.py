@@ -21,8 +21,8 @@ _AUTHORITY: Final = re.compile(
     r"(?P<name>[a-z0-9](?:[a-z0-9.-]{0,252}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(?::(?P<port>[0-9]{1,5}))?",
     re.ASCII,
 )
-# The path of a base URL stands in commands that are pasted into shells.
-_BASE_PATH: Final = re.compile(r"(?:/[A-Za-z0-9._~-]+)*/?", re.ASCII)
+# It stands in commands that are pasted into shells. Clients take `..` away, and ask elsewhere.
+_BASE_PATH: Final = re.compile(r"(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9._~-]+)*/?", re.ASCII)
 
 
 class Authority(NamedTuple):
@@ -58,7 +58,7 @@ def normalise_base_url(url: str) -> str:
         raise ValueError(f"a base URL has a host, a port and a path, nothing else: {url!r}")
     # urlsplit drops line ends and tabs wherever they are.
     if not url.isprintable() or _BASE_PATH.fullmatch(parts.path) is None:
-        raise ValueError(f"the path of a base URL has letters, digits and - . _ ~ only: {url!r}")
+        raise ValueError(f"a base URL's path has letters, digits and - . _ ~ only, no ..: {url!r}")
     return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
 
 

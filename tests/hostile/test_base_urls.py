@@ -37,6 +37,7 @@ from agentgather.edge.origins import normalise_base_url
             "http://",
         ),
         *("http://[::1", "http://h:x/", "http://h/é", "http://h/%zz"),
+        *("http://h/.", "http://h/./a", "http://h/a/../b", "http://h/a/.."),
     ],
 )
 def test_a_base_url_that_a_shell_would_read_as_more_is_none(url: str) -> None:
@@ -50,6 +51,7 @@ def test_a_base_url_that_a_shell_would_read_as_more_is_none(url: str) -> None:
         ("http://127.0.0.1:8787", "http://127.0.0.1:8787"),
         ("https://Rooms.Example/My-Room/", "https://rooms.example/My-Room"),
         ("https://rooms.example/a/b.c_d~e", "https://rooms.example/a/b.c_d~e"),
+        ("https://rooms.example/.a/..b/...", "https://rooms.example/.a/..b/..."),
         ("http://[::1]:8787/", "http://[::1]:8787"),
     ],
 )
