@@ -44,14 +44,19 @@ async def get_events(visit: Visit) -> Answer | None:
     for_me = parse_for(visit)
     as_html = visit.wants_html()
     live, alias = visit.live, visit.seat.alias
+    start = {"type": "http.response.start", "status": 200, "headers": _HEADERS}
     if visit.method == "HEAD":
-        return Answer(200, b"", EVENT_STREAM)
+        await visit.send(start)
+        # In two steps, so that the head is that of a GET: of unknown length.
+        await visit.write(b"", more=True)
+        await visit.write(b"", more=False)
+        return None
     live.check_wait_limit(alias)
     live.attend(visit.seat, visit.now)
     with live.hub.seat(alias, for_me=for_me, stream=True) as waiter:
         live.presence.hold(alias, visit.now)
         try:
-            await visit.send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+            await visit.send(start)
             shown: StatusEvent | None = None
             # A log that was set back: who asks is told at once, as a wait tells.
             is_beyond = since_id > live.room.log.head
