@@ -19,6 +19,9 @@ from agentgather.wire.api import splice
 from agentgather.wire.limits import MAX_PAGE_BYTES
 from agentgather.wire.records import Message, decode_message
 
+FRAME_BYTES: Final = 2048
+"""Of ``MAX_PAGE_BYTES``, what is left for an answer's other keys: ``next_cmd`` has a base URL."""
+
 
 class Page(NamedTuple):
     """Consecutive records, oldest first. ``messages`` is a JSON array of them."""
@@ -135,7 +138,7 @@ class Log:
         return self._entries[start : min(end, self._visible)]
 
     def page_after(self, since_id: int, limit: int) -> Page:
-        """Give the records past a cursor: at most ``limit``, and at most 256 KiB but one.
+        """Give the records past a cursor: at most ``limit``, and what fits in 256 KiB, but one.
 
         A cursor past the log's end is set back to it.
         """
@@ -165,9 +168,9 @@ class Log:
         """Give the records of :meth:`page_before` one by one, each with its cursor."""
         end = bisect_left(self._tops, before_id, 0, self._visible)
         start = end
-        size = 0
+        size = FRAME_BYTES
         while start > 0 and end - start < limit:
-            size += len(self._entries[start - 1])
+            size += len(self._entries[start - 1]) + len(",")
             if size > MAX_PAGE_BYTES and start < end:
                 break
             start -= 1
@@ -178,9 +181,9 @@ class Log:
 
     def _end_of_page(self, start: int, limit: int) -> int:
         end = start
-        size = 0
+        size = FRAME_BYTES
         while end < self._visible and end - start < limit:
-            size += len(self._entries[end])
+            size += len(self._entries[end]) + len(",")
             if size > MAX_PAGE_BYTES and end > start:
                 break
             end += 1

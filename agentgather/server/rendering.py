@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 import msgspec
 import trio
 
+from agentgather.domain.log import FRAME_BYTES
 from agentgather.wire.limits import MAX_PAGE_BYTES, MAX_RENDERED_BYTES, RENDER_SECONDS
 from agentgather.wire.records import decode_message
 
@@ -134,7 +135,7 @@ def _fill(
 ) -> list[Record] | None:
     """Give a page; None if it would hold more, were everything rendered."""
     page: list[Record] = []
-    size = 0
+    size = FRAME_BYTES
     for cursor, entry in records:
         rendered = ready.get(entry)
         if rendered is None:
@@ -144,7 +145,7 @@ def _fill(
             while page and page[-1][0] == cursor:
                 page.pop()
             break
-        size += len(rendered)
+        size += len(rendered) + len(",")
         if size > MAX_PAGE_BYTES and page and page[-1][0] != cursor:
             break
         page.append((cursor, rendered))

@@ -58,7 +58,7 @@ MAX_DISPLAY_NAME_CHARS: Final = 60
 MAX_PAGE_MESSAGES: Final = 500
 """Messages in one page; also the default."""
 MAX_PAGE_BYTES: Final = 256 * 1024
-"""Bytes of messages in one page; one message always fits."""
+"""An answer with a page of messages; one message always fits."""
 MAX_RENDERED_PAGE_MESSAGES: Final = 100
 """Messages in one page with ``render=html``: some screens full, at about 1 ms each."""
 RENDER_SECONDS: Final = 0.1

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentgather.domain.log import Log
+from agentgather.domain.log import FRAME_BYTES, Log
 from agentgather.wire.limits import MAX_PAGE_BYTES, MAX_PAGE_MESSAGES
 from agentgather.wire.records import Message, encode_message
 
@@ -224,6 +224,13 @@ def test_a_page_holds_at_most_256_kib_but_always_one_message() -> None:
     assert has_more
     assert forward(log, 0, MAX_PAGE_MESSAGES) == list(range(1, 9))
     assert backward(log, 9, MAX_PAGE_MESSAGES) == list(range(1, 9))
+    # The commas between many short lines count too, and an answer has more than its page.
+    short = log_of(*range(1, MAX_PAGE_MESSAGES + 1), text="x" * 497)
+    for array in (
+        short.page_after(0, MAX_PAGE_MESSAGES).messages,
+        short.page_before(MAX_PAGE_MESSAGES, MAX_PAGE_MESSAGES)[0],
+    ):
+        assert len(bytes(array)) + FRAME_BYTES <= MAX_PAGE_BYTES
     huge = log_of(1, 2, text="x" * (MAX_PAGE_BYTES + 1))
     assert ids_of(huge.page_after(0, MAX_PAGE_MESSAGES).messages) == [1]
     assert ids_of(huge.page_before(3, MAX_PAGE_MESSAGES)[0]) == [2]
