@@ -55,6 +55,9 @@ async def pass_on(asked: Asked, visit: Visit) -> None:
             await _send_body(visit, b"", more=True)
         await _send_body(visit, b"" if is_bare else data, more=False)
         return
+    if asked.reset_code is not None and not head.is_stream:
+        # It broke off before anything of it had gone out.
+        raise refused(asked.reset_code)
     await _begin(visit, head)
     sent = await _stream(asked, visit, head, data)
     if sent is None or head.length not in (None, sent):
