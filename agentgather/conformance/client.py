@@ -60,6 +60,11 @@ class Client:
                 return answer
 
     @property
+    def waited(self) -> float:
+        """How many seconds it has waited for rates that were used up."""
+        return PATIENCE_SECONDS - self._patience
+
+    @property
     def is_tunnelled(self) -> bool:
         """Whether a broker is in between."""
         return self.pace.is_bound

@@ -4,11 +4,12 @@ import trio
 from trio.testing import MockClock
 
 from agentgather.conformance import run
+from agentgather.conformance.answer import Answer
 from agentgather.conformance.clause import API, Clause
 from agentgather.conformance.client import Client
 from agentgather.conformance.room import Room
 from agentgather.conformance.run import RUN_SECONDS, Result, try_clauses
-from agentgather.conformance.verdict import NotChecked
+from agentgather.conformance.verdict import Broken, NotChecked
 from tests.conformance.stage import place_of
 
 STATUS = {"me": "host", "room": "demo", "attendance_policy": "manual-ok", "participants": []}
@@ -56,3 +57,20 @@ async def test_a_clause_and_a_run_have_an_end(autojump_clock: MockClock) -> None
     assert found[0].detail == "it takes too long"
     assert "has taken" in found[-1].detail
     assert autojump_clock.current_time() <= RUN_SECONDS + 1
+
+
+async def test_a_clause_that_failed_after_a_wait_for_a_rate_is_tried_once_more(
+    autojump_clock: MockClock,
+) -> None:
+    tried: list[float] = []
+
+    async def held_too_long(room: Room) -> None:
+        tried.append(room.client.waited)
+        if len(tried) == 1:
+            busy = Answer(429, (("retry-after", "60"),), b'{"error":"rate_limited"}', 0)
+            assert await room.client.waits_for(busy)
+            raise Broken("the wait is over")
+
+    [found] = await results_of(held_too_long)
+    assert found.outcome == "passed"
+    assert tried == [0, 60]
