@@ -6,9 +6,10 @@ from typing import Any, Final
 import trio
 from hypercorn.protocol.events import Body, Data, EndBody, Event, Request, Response, StreamClosed
 from hypercorn.protocol.ws_stream import FrameTooLargeError, WSStream
-from wsproto.connection import ConnectionState
+from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import CloseConnection, Message, Ping, Pong
-from wsproto.frame_protocol import CloseReason
+from wsproto.extensions import Extension
+from wsproto.frame_protocol import CloseReason, RsvBits
 
 from agentgather.edge.answers import header_list, refusal
 from agentgather.wire.errors import Rejected
@@ -40,6 +41,33 @@ class FrameRate:
         return self._level > MAX_CONTROL_FRAMES_PER_SECOND
 
 
+class _ShortFrames(Extension):
+    """Refuses a frame for the length that it announces. wsproto would wait for what never comes.
+
+    It is no extension of the protocol, and offered to nobody: wsproto asks those about each frame.
+    """
+
+    name = "short frames"
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+
+    def enabled(self) -> bool:
+        return True
+
+    def offer(self) -> bool:
+        return False
+
+    def frame_inbound_header(
+        self, proto: object, opcode: object, rsv: RsvBits, payload_length: int
+    ) -> CloseReason | RsvBits:
+        del proto, opcode
+        # A reserved bit is refused by wsproto, by a code of its own.
+        if payload_length > self._most_bytes and not any(rsv):
+            return CloseReason.MESSAGE_TOO_BIG
+        return RsvBits(False, False, False)
+
+
 class SocketStream(WSStream):
     """One WebSocket's frames and state. ``has_more``: some of what was read is not parsed.
 
@@ -58,8 +86,7 @@ class SocketStream(WSStream):
     def let_go(self) -> None:
         """Break the circles that it is part of; nothing of it is used after that."""
         if hasattr(self, "connection"):
-            # Its parser is a generator, which holds what holds it.
-            vars(self.connection._proto).clear()
+            _break(self.connection)
         vars(self).clear()
 
     async def handle(self, event: Event) -> None:
@@ -80,6 +107,13 @@ class SocketStream(WSStream):
             await self._put({"type": "websocket.disconnect", "code": self._fault})
             return
         await super().handle(event)
+
+    async def _accept(self, message: Any) -> None:
+        await super()._accept(message)
+        # No extension was negotiated, so nothing of hypercorn's choice is lost.
+        _break(self.connection)
+        most_bytes = self.config.websocket_max_message_size
+        self.connection = Connection(ConnectionType.SERVER, [_ShortFrames(most_bytes)])
 
     async def _handle_events(self) -> None:
         self.has_more = False
@@ -148,3 +182,8 @@ class SocketStream(WSStream):
         )
         await self.send(Body(stream_id=self.stream_id, data=answer.body))
         await self.send(EndBody(stream_id=self.stream_id))
+
+
+def _break(connection: Connection) -> None:
+    # Its parser is a generator, which holds what holds it until the collector comes by.
+    vars(connection._proto).clear()

@@ -1,6 +1,7 @@
 """WebSockets: what is offered, what ends them, and what must not end anything else."""
 
 import gc
+import struct
 import zlib
 from contextlib import suppress
 from typing import Any
@@ -288,6 +289,18 @@ async def test_a_message_has_a_bound() -> None:
         assert parse_frames(data) == [(BINARY, b"x" * 1000)]
         await peer.send(frame(BINARY, b"x" * 500, fin=False) + frame(CONTINUATION, b"x" * 501))
         [closing] = parse_frames(await peer.rest())
+        assert closing.code == 1009
+
+
+@pytest.mark.hostile("W04", "T08")
+@pytest.mark.parametrize("size", [1001, 1 << 32, 1 << 62])
+async def test_a_length_past_the_bound_is_not_waited_for(size: int) -> None:
+    async with one_connection(repeat, SMALL) as peer:
+        await upgrade(peer)
+        length = struct.pack("!BH", 254, size) if size < 1 << 16 else struct.pack("!BQ", 255, size)
+        await peer.send(bytes([0x80 | BINARY]) + length + bytes(4))
+        with trio.fail_after(5):
+            [closing] = parse_frames(await peer.rest())
         assert closing.code == 1009
 
 
