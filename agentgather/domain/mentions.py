@@ -6,7 +6,8 @@ from typing import Final
 
 from agentgather.wire.text import MENTION
 
-_FENCE: Final = re.compile(r" {0,3}(`{3,}|~{3,})")
+# The first group is what begins an item of a list, where the fence is on the same line.
+_FENCE: Final = re.compile(r"( *(?:(?:[-*+]|[0-9]{1,9}[.)]) {1,4})+)? {0,3}(`{3,}|~{3,})")
 _TICKS: Final = re.compile(r"`+")
 
 
@@ -28,23 +29,33 @@ def _outside_code(text: str) -> Iterator[str]:
         return
     paragraph: list[str] = []
     fence = ""
+    within = 0
     for line in text.split("\n"):
-        opening = _FENCE.match(line)
         if fence:
-            # A fence ends with at least as many of its own character, and nothing else.
-            if opening and opening[1].startswith(fence) and not line.strip(" \t\r" + fence[0]):
-                fence = ""
-            continue
-        if opening and not (opening[1][0] == "`" and "`" in line[opening.end() :]):
+            indent = len(line) - len(line.lstrip(" "))
+            # It ends with at least as many of its own character and nothing else, or with the
+            # item of a list that it is in.
+            if indent >= within or not line.strip():
+                if indent <= within + 3 and _is_end(line, fence):
+                    fence = ""
+                continue
+            fence = ""
+        opening = _FENCE.match(line)
+        if opening and not (opening[2][0] == "`" and "`" in line[opening.end() :]):
             yield from _outside_spans("\n".join(paragraph))
             paragraph.clear()
-            fence = opening[1]
+            fence, within = opening[2], len(opening[1] or "")
         elif not line.strip():
             yield from _outside_spans("\n".join(paragraph))
             paragraph.clear()
         else:
             paragraph.append(line)
     yield from _outside_spans("\n".join(paragraph))
+
+
+def _is_end(line: str, fence: str) -> bool:
+    text = line.strip(" \t\r")
+    return text.startswith(fence) and not text.strip(fence[0])
 
 
 def _outside_spans(paragraph: str) -> Iterator[str]:
