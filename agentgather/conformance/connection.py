@@ -96,8 +96,6 @@ class Connection:
         if self._received:
             reader.receive_data(self._received)
             self._received = b""
-        if self.is_over:
-            reader.receive_data(b"")
         return reader
 
     async def _next(self, reader: h11.Connection) -> object:
@@ -106,11 +104,13 @@ class Connection:
                 event = reader.next_event()
                 if event is not h11.NEED_DATA:
                     break
-                reader.receive_data(await self._receive())
+                data = await self._receive()
+                is_begun = reader.their_state is not h11.SEND_RESPONSE or reader.trailing_data[0]
+                if not (data or is_begun):
+                    raise Broken("the connection is closed without an answer")
+                reader.receive_data(data)
             except h11.RemoteProtocolError as error:
                 raise Broken(f"the answer is no whole HTTP answer: {error}") from None
-        if isinstance(event, h11.ConnectionClosed):
-            raise Broken("the connection is closed without an answer")
         return event
 
     async def _receive(self) -> bytes:

@@ -53,7 +53,7 @@ async def look(client: Client, token: str) -> Document:
     with _reaching():
         client.pace.is_bound = await _is_tunnelled(client)
         answer = await client.ask("GET", "/status", token)
-    if answer.status >= 500:
+    if answer.status >= 500 or answer.status == 429:
         raise Unreachable(f"it answers {answer.told()}")
     if answer.status in (401, 403, 410):
         raise NoRoom(f"the room does not take the token: {answer.told()}")
@@ -167,6 +167,8 @@ async def _try_once(room: Room, clause: Clause) -> Result:
         return Result(clause, "failed", f"the server takes no connection: {error}")
     except trio.TooSlowError:
         return Result(clause, "failed", "it takes too long")
+    except KeyError as error:
+        return Result(clause, "failed", f"an answer has no {error.args[0]}")
     except _MISSHAPEN as error:
         return Result(clause, "failed", f"an answer lacks what it should have: {error!r}")
     return Result(clause, "passed", "")

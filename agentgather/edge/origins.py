@@ -103,7 +103,9 @@ class Served:
         self._by_authority: dict[str, str] = {
             authority: url for url in reversed(urls) for authority in _authorities(url)
         }
-        self._prefixes = tuple({urlsplit(url).path for url in urls} - {""})
+        prefixes = {urlsplit(url).path for url in urls} - {""}
+        # Of two that begin alike the longer one is meant where it fits.
+        self._prefixes = tuple(sorted(prefixes, key=len, reverse=True))
         port = urlsplit(self.base_url).port
         origins = {origin_of(url) for url in urls}
         origins |= {origin_of(f"http://{name}:{port or 80}") for name in LOOPBACK_NAMES}
