@@ -103,9 +103,7 @@ class Served:
         self._by_authority: dict[str, str] = {
             authority: url for url in reversed(urls) for authority in _authorities(url)
         }
-        prefixes = {urlsplit(url).path for url in urls} - {""}
-        # Of two that begin alike the longer one is meant where it fits.
-        self._prefixes = tuple(sorted(prefixes, key=len, reverse=True))
+        self._prefixes = sorted({urlsplit(url).path for url in urls} - {""}, key=len, reverse=True)
         port = urlsplit(self.base_url).port
         origins = {origin_of(url) for url in urls}
         origins |= {origin_of(f"http://{name}:{port or 80}") for name in LOOPBACK_NAMES}
@@ -143,7 +141,7 @@ class Served:
         return self.public_urls[0] if self.public_urls else base_url
 
     def strip_prefix(self, path: str) -> str:
-        """Take away the path prefix of a public URL whose proxy left it on."""
+        """Take away the path prefix of a public URL whose proxy left it on: the longest."""
         for prefix in self._prefixes:
             if path.startswith(prefix + "/"):
                 return path[len(prefix) :]

@@ -69,7 +69,15 @@ def answer_to(connection: socket.socket, request: bytes) -> bytes:
     connection.sendall(request)
     data = b""
     while not is_whole(data):
-        data += connection.recv(1 << 16)
+        data += received(connection)
+    return data
+
+
+def received(connection: socket.socket) -> bytes:
+    """Give what comes next; a server that has gone ends whoever asks."""
+    data = connection.recv(1 << 20)
+    if not data:
+        raise ConnectionError("the server has closed a connection")
     return data
 
 
@@ -98,7 +106,7 @@ def closed_loop(
     poll = select.epoll()
     open_connections = {c.fileno(): c for c in (connect(port) for _ in range(connections))}
     sent_at: dict[int, float] = {}
-    received: dict[int, bytes] = {}
+    begun: dict[int, bytes] = {}
     times: list[float] = []
     number = 0
     start = time.perf_counter()
@@ -106,21 +114,21 @@ def closed_loop(
         poll.register(descriptor, select.EPOLLIN)
         number += 1
         sent_at[descriptor] = time.perf_counter()
-        received[descriptor] = b""
+        begun[descriptor] = b""
         connection.sendall(request(number))
     end = start + seconds
     now = start
     while now < end:
         for descriptor, _ in poll.poll(0.1):
-            data = received[descriptor] + open_connections[descriptor].recv(1 << 20)
+            data = begun[descriptor] + received(open_connections[descriptor])
             if not is_whole(data):
-                received[descriptor] = data
+                begun[descriptor] = data
                 continue
             if not data.startswith(b"HTTP/1.1 " + status):
                 raise SystemExit(f"unexpected answer: {data[:400]!r}")
             now = time.perf_counter()
             times.append(now - sent_at[descriptor])
-            received[descriptor] = b""
+            begun[descriptor] = b""
             number += 1
             sent_at[descriptor] = now
             open_connections[descriptor].sendall(request(number))

@@ -8,17 +8,12 @@ that the client costs the server nothing but its core. It prints one JSON docume
 
 import json
 import select
-import socket
 import sys
 import time
 
+from tests.bench.clients import connect, received
+
 WARM_UP_SECONDS = 0.3
-
-
-def connect(port: int) -> socket.socket:
-    connection = socket.create_connection(("127.0.0.1", port))
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return connection
 
 
 def answer_size(port: int, request: bytes) -> int:
@@ -27,13 +22,13 @@ def answer_size(port: int, request: bytes) -> int:
         connection.sendall(request)
         data = b""
         while b"\r\n\r\n" not in data:
-            data += connection.recv(1 << 16)
+            data += received(connection)
         head, _, body = data.partition(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 200"):
             raise SystemExit(f"unexpected answer: {head!r}")
         length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
         while len(body) < length:
-            body += connection.recv(1 << 16)
+            body += received(connection)
         return len(head) + 4 + len(body)
 
 
@@ -59,10 +54,7 @@ def load(port: int, connections: int, seconds: float, request: bytes) -> dict[st
     while now < end:
         for descriptor, _ in poll.poll(1):
             connection = opened[descriptor]
-            data = connection.recv(1 << 16)
-            if not data:
-                raise SystemExit("the server closed a connection")
-            left[descriptor] -= len(data)
+            left[descriptor] -= len(received(connection))
             if left[descriptor]:
                 continue
             now = clock()

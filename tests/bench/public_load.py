@@ -20,6 +20,7 @@ from tests.bench.clients import (
     is_whole,
     last_id,
     post_request,
+    received,
     resident_kib,
     settle,
 )
@@ -75,7 +76,7 @@ def waits(
             for descriptor, _ in poll.poll(1):
                 now = time.perf_counter() - start
                 connection = posting.get(descriptor) or waiters[descriptor][0]
-                data[descriptor] = data.get(descriptor, b"") + connection.recv(1 << 16)
+                data[descriptor] = data.get(descriptor, b"") + received(connection)
                 if not is_whole(data[descriptor]):
                     continue
                 left.discard(descriptor)
@@ -121,7 +122,7 @@ def flood(port: int, pid: int, count: int, slug: str) -> dict[str, float]:
         connection = connect(port)
         connections[connection.fileno()] = connection
         poll.register(connection.fileno(), select.EPOLLIN)
-    received = dict.fromkeys(connections, b"")
+    begun = dict.fromkeys(connections, b"")
     start = time.perf_counter()
     asked = answered = 0
     for connection in connections.values():
@@ -129,9 +130,9 @@ def flood(port: int, pid: int, count: int, slug: str) -> dict[str, float]:
         asked += 1
     while answered < count:
         for descriptor, _ in poll.poll(1):
-            received[descriptor] += connections[descriptor].recv(1 << 16)
-            if is_whole(received[descriptor]):
-                received[descriptor] = b""
+            begun[descriptor] += received(connections[descriptor])
+            if is_whole(begun[descriptor]):
+                begun[descriptor] = b""
                 answered += 1
                 connections[descriptor].sendall(flooding_request(asked, slug))
                 asked += 1

@@ -19,6 +19,7 @@ from tests.bench.clients import (
     is_whole,
     last_id,
     post_request,
+    received,
     resident_kib,
     settle,
 )
@@ -70,7 +71,7 @@ def waits(port: int, count: int, rounds: int, pid: int) -> dict[str, float]:
                     asked = time.perf_counter()
                     continue
                 _, connection = by_descriptor[descriptor]
-                data[descriptor] = data.get(descriptor, b"") + connection.recv(1 << 16)
+                data[descriptor] = data.get(descriptor, b"") + received(connection)
                 if is_whole(data[descriptor]):
                     if b'"heartbeat":false' not in data[descriptor]:
                         raise SystemExit(f"no news in {data[descriptor]!r}")
@@ -105,7 +106,7 @@ def latency(port: int, rounds: int) -> dict[str, float]:
         poster.sendall(post_request(port, turn))
         data = b""
         while not is_whole(data):
-            data += waiter.recv(1 << 16)
+            data += received(waiter)
         times.append(time.perf_counter() - start)
         since = json.loads(data.partition(HEAD_END)[2])["next_since_id"]
         poster.recv(1 << 16)

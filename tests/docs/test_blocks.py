@@ -24,6 +24,8 @@ NOT_RUN_BLOCKS = {
     "docs/deployment.md: systemctl is-active agentgather-broker",
     "docs/deployment.md: apt-get install caddy",
     "docs/deployment.md: curl -si http://rooms.example.org/healthz | head -1",
+    "docs/deployment.md: AGENTGATHER_HOST_TOKEN=$(agentgather room dashboard --show-token "
+    "| sed 's/.*#token=//') \\",
     "docs/deployment.md: journalctl -u agentgather-broker -u caddy --since -1h "
     "| grep -c -e agp_ -e trial -e since_id",
     "docs/deployment.md: systemctl kill --signal KILL agentgather-broker",

@@ -81,3 +81,10 @@ def test_nobody_looks_for_a_request_at_a_url_that_is_no_tunnels() -> None:
     served.look = look
     assert served.base_for("127.0.0.1:8787") == BASE
     assert served.base_for("rooms.example") == CHOSEN
+
+
+def test_of_two_prefixes_the_longer_one_is_taken_off() -> None:
+    for urls in (("https://h/a", "https://h/a/b"), ("https://h/a/b", "https://h/a")):
+        served = Served("http://127.0.0.1:8787", public_urls=urls)
+        assert served.strip_prefix("/a/b/status") == "/status"
+        assert served.strip_prefix("/a/status") == "/status"

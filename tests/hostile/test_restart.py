@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.clients import connect, get_request, is_whole
+from tests.bench.clients import connect, get_request, is_whole, received
 from tests.bench.public import LIFTED, brokered, hosted
 from tests.bench.public_load import until_held
 
@@ -45,7 +45,7 @@ def test_500_hosts_and_1000_waits_are_told_and_the_hosts_come_back(tmp_path: Pat
 
         broker.process.terminate()
         for connection in waiting:
-            head, _, body = received(connection).partition(b"\r\n\r\n")
+            head, _, body = answer(connection).partition(b"\r\n\r\n")
             assert head.startswith(b"HTTP/1.1 503 ")
             assert json.loads(body)["error"] == "shutting_down"
             fields = dict(line.lower().split(b": ") for line in head.split(b"\r\n")[1:])
@@ -59,10 +59,8 @@ def test_500_hosts_and_1000_waits_are_told_and_the_hosts_come_back(tmp_path: Pat
         hosts.until_open(HOSTS)
 
 
-def received(connection: socket.socket) -> bytes:
+def answer(connection: socket.socket) -> bytes:
     data = b""
     while not is_whole(data):
-        piece = connection.recv(1 << 16)
-        assert piece, data
-        data += piece
+        data += received(connection)
     return data

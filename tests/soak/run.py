@@ -6,6 +6,7 @@ It ends with 1 if anything was lost, failed without a reason, grew, or if others
 were more than twice as slow in trouble as in quiet. The table is also in artifacts/soak.txt.
 """
 
+import signal
 import sys
 import tempfile
 import time
@@ -27,6 +28,10 @@ QUIET_PART = 0.3
 
 def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else HOUR
+    # Whatever ends it, the broker and the rooms end first; in the background of a shell, where
+    # SIGINT is ignored, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     cycle = max(60.0, seconds / MOST_CYCLES)
     end = time.monotonic() + seconds
     with tempfile.TemporaryDirectory(prefix="agentgather-soak-", dir="/var/tmp") as folder:

@@ -24,6 +24,8 @@ NOT_SEEN: Final = {
     "request.bare-line-end",
     "request.folded-header",
     "request.spaced-header",
+    # It waits longer for the end of a head.
+    "deadline.headers",
     # It knows other names, and is not asked by one of this machine alone.
     "host.another",
     "host.loopback",
