@@ -17,9 +17,12 @@ def state_path(context: Context, given: str | None) -> Path:
     """Give the state directory: the one that was named, systemd's, or the user's.
 
     Raises:
-        Misused: there is no place for one.
+        Misused: there is no place for one, or an empty name was given.
 
     """
+    if given == "":
+        # A variable that is not set would have it where one happens to be.
+        raise Misused("--state-dir is empty; name a directory, or leave it out")
     if given is not None:
         return Path(given)
     # systemd gives a unit with several StateDirectory= all of them, parted by colons.

@@ -168,6 +168,12 @@ def test_the_state_is_where_systemd_or_the_user_wants_it(
     assert stat.S_IMODE(state_dir.stat().st_mode) == 0o700
 
 
+def test_an_empty_name_is_no_place(terminal: Terminal) -> None:
+    done = made(terminal, "--state-dir", "")
+    assert done.status == 2
+    assert "--state-dir is empty" in done.err
+
+
 @pytest.mark.parametrize("words", ["list", "revoke ada"])
 def test_where_no_state_is_none_is_made(terminal: Terminal, state_dir: Path, words: str) -> None:
     done = terminal.run("broker", "token", *words.split())
