@@ -197,10 +197,22 @@ def copy_of(home: Home, folder: Path) -> Home:
     return Home(shutil.copytree(home.root, folder / "home"))
 
 
+OF_BATCHES = ("messages.jsonl", "announcement", "answer")
+
+
 def is_worth_it(place: str) -> bool:
     """Take each place once, and those of the log and of the answers every time."""
     what, _, time = place.rpartition(", ")
-    return time == "1" or what.endswith(("messages.jsonl", "announcement", "answer"))
+    return time == "1" or what.endswith(OF_BATCHES)
+
+
+def may_not_come(place: str) -> bool:
+    """Say whether it is of one more batch of the log than there are changes.
+
+    A change has two where its lines are parted, which is a matter of moments.
+    """
+    what, _, time = place.rpartition(", ")
+    return what.endswith(OF_BATCHES) and int(time) > len(ACTIONS)
 
 
 PARTS = 8
@@ -221,6 +233,8 @@ async def test_a_room_that_is_killed_at_any_step_keeps_what_it_acknowledged(
     for number, place in enumerate(places[part::PARTS]):
         home = copy_of(pristine, tmp_path / f"death{number}")
         visited, status = await visit(zygote, home, place)
+        if (status, visited.done) == (0, len(ACTIONS)) and may_not_come(place):
+            continue
         assert status == KILLED, (place, status, zygote.said())
         if faults := faults_of(home, visited):
             found[place] = faults
