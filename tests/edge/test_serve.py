@@ -245,14 +245,14 @@ async def test_without_descriptors_it_waits_and_says_so_once(
 
 @pytest.mark.hostile("H24")
 async def test_idle_connections_leave_no_descriptors_behind() -> None:
-    async with serving(hello, bounds=QUICK) as server:
+    # Longer than the collector of a process that has run thousands of tests may stop it for.
+    async with serving(hello, bounds=QUICK._replace(keep_alive_seconds=2)) as server:
         before = descriptors()
         peers = []
         for _ in range(100):
-            # Each at once: one that has not asked within 0.2 s is cut.
             peers.append(await server.connect())
             assert (await peers[-1].ask(GET)).status == 200
-        with within(5):
+        with within(10):
             for peer in peers:
                 assert await peer.rest() == b""
                 await peer.stream.aclose()
