@@ -15,7 +15,7 @@ from tests.soak.vitals import Vitals
 
 MOST_RATIO: Final = 2.0
 """Of a troubled p99 to a quiet one, in the rooms that have no trouble of their own."""
-BROKER_GROWTH_KIB: Final = 8 * 1024
+BROKER_GROWTH_KIB: Final = 5 * 1024
 """What a broker may grow by after its first minutes: its tables of rates fill, and the
 allocator keeps what a flood has taken once."""
 HOST_GROWTH_KIB: Final = 6 * 1024
