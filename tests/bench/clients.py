@@ -67,6 +67,11 @@ def is_whole(data: bytes) -> bool:
 def answer_to(connection: socket.socket, request: bytes) -> bytes:
     """Send a request and give its whole answer; the connection stays."""
     connection.sendall(request)
+    return whole_answer(connection)
+
+
+def whole_answer(connection: socket.socket) -> bytes:
+    """Give the answer to what was asked last."""
     data = b""
     while not is_whole(data):
         data += received(connection)

@@ -33,7 +33,8 @@ import trio  # noqa: E402
 from hypercorn.config import Config  # noqa: E402
 
 from agentgather.edge import acceptor, exchange, line, request_head, serve  # noqa: E402
-from tests.bench.http_load import connect, get  # noqa: E402
+from tests.bench.clients import connect  # noqa: E402
+from tests.bench.http_load import get  # noqa: E402
 
 FIELDS = [
     (b"content-type", b"application/json; charset=utf-8"),

@@ -11,7 +11,7 @@ import select
 import sys
 import time
 
-from tests.bench.clients import connect, received
+from tests.bench.clients import answer_to, connect, received
 
 WARM_UP_SECONDS = 0.3
 
@@ -19,17 +19,10 @@ WARM_UP_SECONDS = 0.3
 def answer_size(port: int, request: bytes) -> int:
     """Ask once, slowly; every later answer has as many bytes."""
     with connect(port) as connection:
-        connection.sendall(request)
-        data = b""
-        while b"\r\n\r\n" not in data:
-            data += received(connection)
-        head, _, body = data.partition(b"\r\n\r\n")
-        if not head.startswith(b"HTTP/1.1 200"):
-            raise SystemExit(f"unexpected answer: {head!r}")
-        length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
-        while len(body) < length:
-            body += received(connection)
-        return len(head) + 4 + len(body)
+        data = answer_to(connection, request)
+        if not data.startswith(b"HTTP/1.1 200"):
+            raise SystemExit(f"unexpected answer: {data[:400]!r}")
+        return len(data)
 
 
 def load(port: int, connections: int, seconds: float, request: bytes) -> dict[str, float]:

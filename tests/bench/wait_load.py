@@ -22,6 +22,7 @@ from tests.bench.clients import (
     received,
     resident_kib,
     settle,
+    whole_answer,
 )
 from tests.bench.processes import cpu_seconds
 from tests.bench.seeds import PARTICIPANTS
@@ -104,9 +105,7 @@ def latency(port: int, rounds: int) -> dict[str, float]:
         time.sleep(0.005)
         start = time.perf_counter()
         poster.sendall(post_request(port, turn))
-        data = b""
-        while not is_whole(data):
-            data += received(waiter)
+        data = whole_answer(waiter)
         times.append(time.perf_counter() - start)
         since = json.loads(data.partition(HEAD_END)[2])["next_since_id"]
         poster.recv(1 << 16)

@@ -1,5 +1,6 @@
 """What holds in every test here, beside what the test itself looks at."""
 
+import resource
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 
@@ -20,6 +21,17 @@ def no_traceback(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     yield
     found = [one for when in ("setup", "call") for one in caplog.get_records(when)]
     assert [one.getMessage() for one in found if one.exc_info] == []
+
+
+@pytest.fixture
+def many_descriptors() -> Iterator[None]:
+    """Allow a test both ends of more than a thousand connections."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 4096:
+        pytest.skip("this machine allows too few descriptors")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4096), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.fixture

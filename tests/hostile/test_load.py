@@ -2,9 +2,8 @@
 
 import gc
 import json
-import resource
 import tracemalloc
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -37,19 +36,8 @@ def write_log(home: Home, messages: int, text: str) -> int:
 
 
 # --- Connections ----------------------------------------------------------------------------
-@pytest.fixture
-def _descriptors() -> Iterator[None]:
-    """Allow both ends of 1,100 connections."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < 4096:
-        pytest.skip("this machine allows too few descriptors")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4096), hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
 @pytest.mark.hostile("H27")
-@pytest.mark.usefixtures("_descriptors")
+@pytest.mark.usefixtures("many_descriptors")
 async def test_1100_connections_of_one_address_are_as_many_as_there_may_be(
     real_table: Table,
 ) -> None:

@@ -1,15 +1,12 @@
 """A broker is told to stop at its busiest: as many hosts and waits as an operator may have."""
 
 import json
-import resource
-import socket
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.bench.clients import connect, get_request, is_whole, received
+from tests.bench.clients import connect, get_request, whole_answer
 from tests.bench.public import LIFTED, brokered, hosted
 from tests.bench.public_load import until_held
 
@@ -19,19 +16,9 @@ STOP_SECONDS = 10
 MOST_RETRY_SECONDS = 3
 
 
-@pytest.fixture(autouse=True)
-def _descriptors() -> Iterator[None]:
-    """Allow our ends of the waits; the broker and the hosts see to their own."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < 4096:
-        pytest.skip("this machine allows too few descriptors")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4096), hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
 @pytest.mark.slow
 @pytest.mark.hostile("B13")
+@pytest.mark.usefixtures("many_descriptors")
 def test_500_hosts_and_1000_waits_are_told_and_the_hosts_come_back(tmp_path: Path) -> None:
     state = tmp_path / "broker"
     with ExitStack() as stack:
@@ -45,7 +32,7 @@ def test_500_hosts_and_1000_waits_are_told_and_the_hosts_come_back(tmp_path: Pat
 
         broker.process.terminate()
         for connection in waiting:
-            head, _, body = answer(connection).partition(b"\r\n\r\n")
+            head, _, body = whole_answer(connection).partition(b"\r\n\r\n")
             assert head.startswith(b"HTTP/1.1 503 ")
             assert json.loads(body)["error"] == "shutting_down"
             fields = dict(line.lower().split(b": ") for line in head.split(b"\r\n")[1:])
@@ -57,10 +44,3 @@ def test_500_hosts_and_1000_waits_are_told_and_the_hosts_come_back(tmp_path: Pat
             brokered(state, *LIFTED, port=broker.port, metrics_port=broker.metrics_port)
         )
         hosts.until_open(HOSTS)
-
-
-def answer(connection: socket.socket) -> bytes:
-    data = b""
-    while not is_whole(data):
-        data += received(connection)
-    return data
